@@ -1,0 +1,1 @@
+"""XMPP without I/O: bytes in, events out; no clock, no randomness, no event loop."""

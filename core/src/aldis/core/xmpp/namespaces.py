@@ -1,0 +1,20 @@
+"""Namespaces that more than one module needs; an extension keeps its own beside its feature."""
+
+from typing import Final
+
+CLIENT: Final = "jabber:client"
+SERVER: Final = "jabber:server"
+STREAMS: Final = "http://etherx.jabber.org/streams"
+STREAM_ERRORS: Final = "urn:ietf:params:xml:ns:xmpp-streams"
+STANZA_ERRORS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
+TLS: Final = "urn:ietf:params:xml:ns:xmpp-tls"
+SASL: Final = "urn:ietf:params:xml:ns:xmpp-sasl"
+BIND: Final = "urn:ietf:params:xml:ns:xmpp-bind"
+SESSION: Final = "urn:ietf:params:xml:ns:xmpp-session"
+ROSTER: Final = "jabber:iq:roster"
+REGISTER: Final = "jabber:iq:register"
+DISCO_INFO: Final = "http://jabber.org/protocol/disco#info"
+DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"
+DATA_FORMS: Final = "jabber:x:data"
+RSM: Final = "http://jabber.org/protocol/rsm"
+XML: Final = "http://www.w3.org/XML/1998/namespace"
