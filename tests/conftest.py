@@ -1,0 +1,41 @@
+"""What all tests share: fault seeds, needed programs, and Hypothesis profiles."""
+
+import os
+import shutil
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Other work on the machine must not decide whether a property holds, so no example has a deadline.
+settings.register_profile("check", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", parent=settings.get_profile("check"), max_examples=2000)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make check` and `make soak` choose how many seeds the scenarios run on."""
+    parser.addoption(
+        "--fault-seeds", type=int, default=1, help="run what takes `fault_seed` calm, and on so many seeds of the bus's fault mode"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the Hypothesis profile: long with the soak tests, short otherwise."""
+    settings.load_profile("soak" if os.environ.get("ALDIS_TEST_SOAK") else "check")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `fault_seed` once calm (None) and once on each seed."""
+    if "fault_seed" in metafunc.fixturenames:
+        seeds = [None, *range(1, metafunc.config.getoption("--fault-seeds") + 1)]
+        metafunc.parametrize("fault_seed", seeds, ids=["calm", *(f"seed{n}" for n in seeds[1:])])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs are missing (`@pytest.mark.needs("profanity")`); under CI nothing may be missing."""
+    needed = [program for mark in item.iter_markers("needs") for program in mark.args]
+    missing = [program for program in needed if shutil.which(program) is None]
+    if missing:
+        reason = f"not installed: {', '.join(missing)}"
+        if os.environ.get("CI"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
