@@ -73,8 +73,10 @@ class Bus(Protocol):
         """Unique to this connection's process run; origins begin with it."""
 
     def publish(self, queue: str, message: Message, receipt: Receipt | None = None) -> None:
-        """Send in order, batched with what else goes there; never waits. A queue that is gone counts as dropped
-        and is reported to `returned`."""
+        """Send in order, batched with what else goes there; never waits.
+
+        To a queue that is gone it is dropped and counted.
+        """
 
     async def declare(self, queue: str, *, exclusive: bool = False) -> None:
         """Make the queue if it is not there; an exclusive one dies with this connection."""
@@ -82,8 +84,8 @@ class Bus(Protocol):
     async def consume(self, queue: str, consumer: Consumer) -> Subscription:
         """Become the queue's one consumer, or wait in line to be."""
 
-    async def request(self, queue: str, message: Message, *, timeout: float) -> Message:
-        """Ask and wait for the answer, `timeout` seconds at most.
+    async def request(self, queue: str, message: Message, *, deadline: float) -> Message:
+        """Ask and wait for the answer, `deadline` seconds at most.
 
         Raises `RequestTimeout`, `NoSuchQueue`, `BusClosed`.
         """

@@ -26,7 +26,7 @@ class DomainMechanismsRequest(Message, frozen=True, kw_only=True, tag="mechanism
 class DomainMechanisms(Message, frozen=True, kw_only=True, tag="mechanisms"):
     """SCRAM mechanism names without -PLUS, strongest first; `plain` if passwords can be verified."""
 
-    scram: list[str]
+    scram: tuple[str, ...]
     plain: bool = True
 
 
@@ -40,6 +40,8 @@ class ScramChallengeRequest(Message, frozen=True, kw_only=True, tag="scram-chall
 
 
 class ScramChallenge(Message, frozen=True, kw_only=True, tag="scram-challenge"):
+    """What the server-first message needs (RFC 5802 §5.1)."""
+
     salt: bytes
     iterations: int
 
@@ -81,10 +83,14 @@ class AuthRefused(Message, frozen=True, kw_only=True, tag="auth-refused"):
 
 
 class AccountExistsRequest(Message, frozen=True, kw_only=True, tag="exists?"):
+    """Is there such an account?"""
+
     account: str
 
 
 class AccountExists(Message, frozen=True, kw_only=True, tag="exists"):
+    """Whether there is, and whether it may be used."""
+
     exists: bool
     disabled: bool = False
 
@@ -108,7 +114,7 @@ class AccountResult(Message, frozen=True, kw_only=True, tag="account"):
     error: str = ""
     text: str = ""
     stale_key: bool = False
-    accounts: list[tuple[str, bool]] = []
+    accounts: tuple[tuple[str, bool], ...] = ()
     """(bare JID, disabled) for `list`."""
 
 

@@ -9,11 +9,11 @@ class Announce(Message, frozen=True, kw_only=True, tag="announce"):
 
     service: str
     queue: str
-    features: list[str] = []
+    features: tuple[str, ...] = ()
     """disco#info features of the domain (XEP-0030 §3)."""
-    identities: list[tuple[str, str, str]] = []
+    identities: tuple[tuple[str, str, str], ...] = ()
     """(category, type, name)."""
-    iqs: list[str] = []
+    iqs: tuple[str, ...] = ()
     """Clark names of payloads to a domain or an own account that this service answers."""
 
 

@@ -49,9 +49,7 @@ class StanzaError(Exception):
 
 def escape(text: str) -> str:
     """Escape character data and attribute values alike."""
-    return (
-        text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&apos;").replace('"', "&quot;")
-    )
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&apos;").replace('"', "&quot;")
 
 
 class BadRequest(StanzaError):
