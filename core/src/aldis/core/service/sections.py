@@ -1,0 +1,105 @@
+"""The settings that every service shares, and the types that settings are made of."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from aldis.core.service.settings import SecretUrl, Section, Settings
+from aldis.core.xmpp.errors.stanza import JidMalformed
+from aldis.core.xmpp.jid import Jid
+
+
+def _domain(value: str) -> str:
+    """The domainpart in the form in which it is compared (RFC 7622 §3.2)."""
+    try:
+        jid = Jid.parse(value)
+    except JidMalformed as error:
+        raise ValueError(f"is not a domain name: {error}; use a name such as example.org") from None
+    if jid.local or jid.resource:
+        raise ValueError(f"is a JID, not a domain name; use {jid.domain}")
+    return jid.domain
+
+
+def _port(value: int) -> int:
+    if not 1 <= value <= 65535:
+        raise ValueError("a port is 1 to 65535")
+    return value
+
+
+def _optional_port(value: int) -> int:
+    if not 0 <= value <= 65535:
+        raise ValueError("a port is 1 to 65535, or 0 for none")
+    return value
+
+
+def _some(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Each domain once, and at least one; after the items, so that a wrong item is told as just that."""
+    if not values:
+        raise ValueError("must name at least one domain")
+    return tuple(dict.fromkeys(values))
+
+
+Domain = Annotated[str, AfterValidator(_domain)]
+"""A domainpart, kept in its normal form."""
+Port = Annotated[int, AfterValidator(_port)]
+OptionalPort = Annotated[int, AfterValidator(_optional_port)]
+"""A port, or 0 for none."""
+Limit = Annotated[int, Field(ge=0)]
+"""A figure that something must not pass; 0 = unlimited."""
+Seconds = Annotated[float, Field(ge=0)]
+"""A length of time."""
+
+
+class Database(Section):
+    """Where accounts, rosters and messages are kept."""
+
+    url: SecretUrl = Field(default=SecretUrl(""), description="Address of the database; empty: the SQLite file `aldis.db` in `data_dir`.")
+
+
+class Bus(Section):
+    """How services reach each other."""
+
+    shards: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Number of shards that users are spread over: the same in every process, at least the number of routers.",
+    )
+
+
+class Metrics(Section):
+    """Where `/metrics`, `/healthz` and `/readyz` are served."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; what is served there needs no password.")
+    port: OptionalPort = Field(default=5291, description="Port to listen on; 0 = off.")
+
+
+class Log(Section):
+    """What is logged to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
+    format: Literal["human", "json"] = Field(
+        default="human", description="One line per event: for people, or one JSON object for programs."
+    )
+
+
+class CommonSettings(Settings):
+    """What a service's model begins with."""
+
+    domains: Annotated[tuple[Domain, ...], AfterValidator(_some)] = Field(
+        default=("localhost",), description="The domains that are served."
+    )
+    data_dir: Path = Field(default=Path("data"), description="Directory for what the server writes: database, keys, control socket.")
+    database: Database = Database()
+    bus: Bus = Bus()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _place_the_database(self) -> "CommonSettings":
+        """Write out the default address, so that whatever reads or shows it sees the effective one."""
+        if not self.database.url.get_secret_value():
+            url = SecretUrl(f"sqlite:///{self.data_dir / 'aldis.db'}")
+            self.__dict__["database"] = self.database.model_copy(update={"url": url})  # frozen for everybody else
+        return self
