@@ -26,7 +26,7 @@ soak: $(DEV)  ## long tests, and scenarios on 200 fault seeds
 	$(GATE) soak
 
 docs: $(DEV)  ## write the generated pages in docs/
-	@for generator in tools/spec_refs.py tools/*_reference.py; do .venv/bin/python $$generator || exit 1; done
+	@for generator in $(sort tools/spec_refs.py $(wildcard tools/*_reference.py)); do .venv/bin/python $$generator || exit 1; done
 
 lock: $(DEV)  ## pin the requirements anew; UPGRADE=1 moves to the newest versions
 	@tools/lock.sh
