@@ -1,0 +1,61 @@
+"""A batch as bytes: MessagePack of the contracts, any tag that a process of this version knows."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from aldis.core.contracts import accounts, services, sessions
+from aldis.core.contracts.base import Message
+
+Known = (
+    sessions.Bind
+    | sessions.FromSession
+    | sessions.SessionEnd
+    | sessions.Written
+    | sessions.Deliver
+    | sessions.Bound
+    | sessions.BindRefused
+    | sessions.CloseSession
+    | sessions.Note
+    | sessions.Takeover
+    | sessions.TakeoverAnswer
+    | sessions.Routed
+    | accounts.SealKeyRequest
+    | accounts.SealKey
+    | accounts.DomainMechanismsRequest
+    | accounts.DomainMechanisms
+    | accounts.ScramChallengeRequest
+    | accounts.ScramChallenge
+    | accounts.ScramVerifyRequest
+    | accounts.PlainVerifyRequest
+    | accounts.Authenticated
+    | accounts.AuthRefused
+    | accounts.AccountExistsRequest
+    | accounts.AccountExists
+    | accounts.AccountCommand
+    | accounts.AccountResult
+    | accounts.AccountDeleted
+    | accounts.AccountForgotten
+    | accounts.AccountDisabled
+    | services.Announce
+    | services.WhoIsThere
+    | services.IqRequest
+    | services.IqResult
+)
+"""Every message, as a tagged union."""
+
+
+class Codec:
+    """Encodes and decodes batches; one for each bus connection, because encoders keep a buffer."""
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder: msgspec.msgpack.Decoder[list[Known]] = msgspec.msgpack.Decoder(list[Known])
+
+    def encode(self, messages: Sequence[Message]) -> bytes:
+        """The bytes of a batch."""
+        return self._encoder.encode(messages)
+
+    def decode(self, data: bytes) -> list[Message]:
+        """The batch again; raises `msgspec.MsgspecError` for what no version of the contracts wrote."""
+        return list(self._decoder.decode(data))

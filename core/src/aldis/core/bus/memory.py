@@ -1,0 +1,246 @@
+"""The bus within one process: batches by loop turn, handed over as they are, without a copy."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from aldis.core.bus.batching import Lane, split
+from aldis.core.bus.codec import Codec
+from aldis.core.bus.faults import Faults
+from aldis.core.bus.memory_queue import MemoryQueue, MemorySubscription
+from aldis.core.bus.port import BusClosed, Consumer, NoSuchQueue, Receipt, RequestTimeout, Subscription
+from aldis.core.contracts.base import Message
+
+REMEMBERED_ANSWERS = 4_096
+
+Handler = Callable[[Message], Awaitable[Message]]
+
+
+class Responder:
+    """Answers one queue's requests for one connection; as a subscription it can be cancelled."""
+
+    __slots__ = ("_answers", "_handler", "_places", "_tasks", "bus", "queue")
+
+    def __init__(self, bus: "MemoryBus", queue: str, handler: Handler, concurrency: int) -> None:
+        self.bus = bus
+        self.queue = queue
+        self._handler = handler
+        self._places = asyncio.Semaphore(concurrency)
+        self._answers: OrderedDict[str, asyncio.Task[Message]] = OrderedDict()
+        self._tasks: set[asyncio.Task[Message]] = set()
+
+    def answer(self, request: str, message: Message) -> asyncio.Task[Message]:
+        """The answer to this request: the one under way or given before, if it is a repeat."""
+        known = self._answers.get(request)
+        if known is not None:
+            return known
+        task = asyncio.get_running_loop().create_task(self._handle(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._answers[request] = task
+        if len(self._answers) > REMEMBERED_ANSWERS:
+            self._answers.popitem(last=False)
+        return task
+
+    async def _handle(self, message: Message) -> Message:
+        async with self._places:
+            return await self._handler(message)
+
+    async def cancel(self) -> None:
+        """Take no more requests and wait for those under way."""
+        self.bus.broker.responders.get(self.queue, []).remove(self)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+class Listener:
+    """One ear on a topic."""
+
+    __slots__ = ("broker", "handler", "topic")
+
+    def __init__(self, broker: "MemoryBroker", topic: str, handler: Callable[[Message], None]) -> None:
+        self.broker = broker
+        self.topic = topic
+        self.handler = handler
+
+    async def cancel(self) -> None:
+        """Hear no more."""
+        self.broker.topics[self.topic].remove(self)
+
+
+class MemoryBroker:
+    """What the connections of one process share."""
+
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.faults = faults
+        self.queues: dict[str, MemoryQueue] = {}
+        self.responders: dict[str, list[Responder]] = {}
+        self.topics: dict[str, list[Listener]] = {}
+        self.buses: list[MemoryBus] = []
+        self.dropped = 0
+        """Messages to queues that are gone."""
+        self.published = 0
+        self.batches = 0
+
+    def connect(self, incarnation: str) -> "MemoryBus":
+        """A connection; `incarnation` is unique to this run of its service."""
+        bus = MemoryBus(self, incarnation)
+        self.buses.append(bus)
+        return bus
+
+    def relieved(self, queue: str) -> None:
+        """Tell every edge that the queue takes more again."""
+        for bus in self.buses:
+            for callback in bus.relief:
+                callback(queue)
+
+
+class MemoryBus:
+    """One service's connection."""
+
+    def __init__(self, broker: MemoryBroker, incarnation: str) -> None:
+        self.broker = broker
+        self._incarnation = incarnation
+        self._lanes: dict[str, Lane] = {}
+        self._dirty: list[Lane] = []
+        self._codec = Codec() if broker.faults is not None else None
+        self._requests = 0
+        self._closed = False
+        self._own: list[str] = []
+        self.relief: list[Callable[[str], None]] = []
+        self.survivors: int | None = None
+        """In a fault: how many more publishes get out before this connection's process is dead."""
+
+    @property
+    def incarnation(self) -> str:
+        """Unique to this run."""
+        return self._incarnation
+
+    def publish(self, queue: str, message: Message, receipt: Receipt | None = None) -> None:
+        """Put it with what else goes to the queue in this loop turn."""
+        if self.survivors is not None:
+            if self.survivors == 0:
+                return
+            self.survivors -= 1
+        lane = self._lanes.get(queue)
+        if lane is None:
+            lane = self._lanes[queue] = Lane(queue)
+        if not lane.messages:
+            if not self._dirty:
+                asyncio.get_running_loop().call_soon(self._flush)
+            self._dirty.append(lane)
+        lane.messages.append(message)
+        if receipt is not None:
+            receipt.hold()
+            lane.receipts.append(receipt)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for lane in dirty:
+            messages, receipts = lane.take()
+            target = self.broker.queues.get(lane.queue)
+            if target is None:
+                self.broker.dropped += len(messages)
+                del self._lanes[lane.queue]
+            else:
+                split(messages, lambda batch, target=target: self._send(target, batch))  # type: ignore[misc]
+            for receipt in receipts:
+                receipt.release()
+
+    def _send(self, target: MemoryQueue, messages: list[Message]) -> None:
+        broker = self.broker
+        broker.published += len(messages)
+        broker.batches += 1
+        if broker.faults is None:
+            target.push(messages)
+            return
+        copies = 2 if broker.faults.repeats() else 1
+        for _ in range(copies):
+            target.push(self._copy(messages))
+
+    def _copy(self, messages: list[Message]) -> list[Message]:
+        """What arrives when it has been bytes in between."""
+        codec = self._codec
+        return messages if codec is None else codec.decode(codec.encode(messages))
+
+    async def declare(self, queue: str, *, exclusive: bool = False) -> None:
+        """Make the queue if it is not there."""
+        if queue not in self.broker.queues:
+            self.broker.queues[queue] = MemoryQueue(self.broker.faults, self.broker.relieved, queue, exclusive=exclusive)
+            if exclusive:
+                self._own.append(queue)
+
+    async def consume(self, queue: str, consumer: Consumer) -> Subscription:
+        """Stand in the queue's line; the first in it gets the batches."""
+        target = self._queue(queue)
+        subscription = MemorySubscription(self, target, consumer)
+        target.line.append(subscription)
+        asyncio.get_running_loop().call_soon(target.pump)
+        return subscription
+
+    async def request(self, queue: str, message: Message, *, deadline: float) -> Message:
+        """Ask the queue's responders in turn."""
+        responders = self.broker.responders.get(queue)
+        if self._closed:
+            raise BusClosed(queue)
+        if not responders:
+            raise NoSuchQueue(queue)
+        responders.append(responders.pop(0))
+        self._requests += 1
+        name = f"{self._incarnation}/{self._requests}"
+        faults = self.broker.faults
+        try:
+            async with asyncio.timeout(deadline):
+                if faults is None:
+                    return await asyncio.shield(responders[0].answer(name, message))
+                await asyncio.sleep(faults.pause())
+                answer = await asyncio.shield(responders[0].answer(name, self._copy([message])[0]))
+                if faults.repeats():
+                    answer = await asyncio.shield(responders[0].answer(name, self._copy([message])[0]))
+                await asyncio.sleep(faults.pause())
+                return self._copy([answer])[0]
+        except TimeoutError:
+            raise RequestTimeout(queue) from None
+
+    async def respond(self, queue: str, handler: Handler, *, concurrency: int = 64) -> Subscription:
+        """Answer the queue's requests, in turn with the other responders."""
+        responder = Responder(self, queue, handler, concurrency)
+        self.broker.responders.setdefault(queue, []).append(responder)
+        return responder
+
+    def broadcast(self, topic: str, message: Message) -> None:
+        """Tell everybody who listens, in the next loop turn."""
+        for listener in self.broker.topics.get(topic, ()):
+            asyncio.get_running_loop().call_soon(listener.handler, message)
+
+    async def listen(self, topic: str, handler: Callable[[Message], None]) -> Subscription:
+        """Hear the topic."""
+        listener = Listener(self.broker, topic, handler)
+        self.broker.topics.setdefault(topic, []).append(listener)
+        return listener
+
+    def congested(self, queue: str) -> bool:
+        """Is so much in the queue that an edge should stop taking more for it?"""
+        target = self.broker.queues.get(queue)
+        return target is not None and target.stressed
+
+    def on_relief(self, callback: Callable[[str], None]) -> None:
+        """Call back with a queue's name when it takes more again."""
+        self.relief.append(callback)
+
+    def _queue(self, name: str) -> MemoryQueue:
+        target = self.broker.queues.get(name)
+        if target is None:
+            raise NoSuchQueue(name)
+        return target
+
+    async def close(self) -> None:
+        """Flush and leave; exclusive queues go, and with them what is in them."""
+        if self._closed:
+            return
+        if self._dirty:
+            self._flush()
+        self._closed = True
+        for name in self._own:
+            self.broker.queues.pop(name, None)
+        self.broker.buses.remove(self)
