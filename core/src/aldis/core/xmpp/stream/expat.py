@@ -1,0 +1,85 @@
+"""The XML parser below the framer: how it is made, and what its errors mean to a stream (RFC 6120 §4.9.3, §11)."""
+
+from functools import cache
+from typing import Final
+from xml.parsers import expat
+
+from aldis.core.xmpp.errors.stream import NotWellFormed, RestrictedXml, StreamError, UnsupportedEncoding
+
+_ENTITIES: Final = frozenset(
+    expat.errors.codes[text]
+    for text in (
+        expat.errors.XML_ERROR_PARAM_ENTITY_REF,
+        expat.errors.XML_ERROR_UNDEFINED_ENTITY,
+        expat.errors.XML_ERROR_RECURSIVE_ENTITY_REF,
+        expat.errors.XML_ERROR_ASYNC_ENTITY,
+        expat.errors.XML_ERROR_BINARY_ENTITY_REF,
+        expat.errors.XML_ERROR_ATTRIBUTE_EXTERNAL_ENTITY_REF,
+    )
+)
+_INVALID_TOKEN: Final = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
+
+
+def new_parser() -> expat.XMLParserType:
+    """Make a parser that reports each token as soon as it is complete.
+
+    It reads UTF-8 whatever the XML declaration says. Names are `namespace}local`; a brace can't stand in a local name, so
+    they split without doubt. Nothing is interned: that table would grow as long as the parser lives.
+    """
+    _refuse_deferring_expat()
+    return _create()
+
+
+def _create() -> expat.XMLParserType:
+    parser = expat.ParserCreate("utf-8", "}", None)
+    defer = getattr(parser, "SetReparseDeferralEnabled", None)
+    if defer is not None:
+        defer(False)
+    return parser
+
+
+@cache
+def _refuse_deferring_expat() -> None:
+    """Raise if expat keeps back tokens that a later feed completed, which makes a chat hang (expat ≥ 2.6 with an old pyexpat)."""
+    parser = _create()
+    seen: list[str] = []
+    parser.StartElementHandler = lambda name, _: seen.append(name)
+    for piece in (b"<probe><probed", b">"):
+        parser.Parse(piece, False)
+    if len(seen) != 2:
+        raise RuntimeError(
+            f"{expat.EXPAT_VERSION} defers reparsing and this Python can't turn that off; "
+            "install a Python whose xml.parsers.expat has SetReparseDeferralEnabled (3.11.9, 3.12.3 or later)"
+        )
+
+
+def count_declarations(element: bytes) -> int:
+    """Count the namespace declarations in an element, prefixes from outside notwithstanding."""
+    found = 0
+
+    def starts(name: str, attrs: dict[str, str]) -> None:
+        nonlocal found
+        found += sum(1 for key in attrs if key == "xmlns" or key.startswith("xmlns:"))
+
+    parser = expat.ParserCreate("utf-8")
+    parser.StartElementHandler = starts
+    parser.Parse(element, True)
+    return found
+
+
+def translate(error: expat.ExpatError, rest: bytes) -> StreamError:
+    """Name the stream error for what expat found at the beginning of `rest`."""
+    if error.code in _ENTITIES:
+        return RestrictedXml("only the five predefined entities are allowed")  # RFC 6120 §11.1
+    if error.code == _INVALID_TOKEN and not _starts_with_utf8(rest):
+        return UnsupportedEncoding("this is not UTF-8")  # RFC 6120 §4.9.3.22
+    return NotWellFormed(expat.ErrorString(error.code) or "")
+
+
+def _starts_with_utf8(rest: bytes) -> bool:
+    """Tell if the first character is good; the last one may be cut."""
+    try:
+        rest[:4].decode()
+    except UnicodeDecodeError as bad:
+        return bad.start != 0
+    return True
