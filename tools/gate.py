@@ -64,7 +64,7 @@ class Tally:
     def add_junit(self, report: Path) -> None:
         """Count the cases of a pytest run."""
         for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  pytest wrote it
-            name = f"{case.get('classname', '').replace('.', '/')}::{case.get('name')}".removeprefix("::")
+            name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
             skip = case.find("skipped")
             if case.find("failure") is not None or case.find("error") is not None:
                 self.failed.append(name)
