@@ -1,0 +1,1 @@
+"""Sockets and TLS: what stands between the network and the sans-IO stream."""
