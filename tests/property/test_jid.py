@@ -34,6 +34,7 @@ def parsed(text: str) -> Jid | None:
 @given(TEXTS)
 @example("xn--a\x80.b")
 @example("xn--99999999999999")
+@example("xn--f9d")  # a Cherokee capital
 def test_any_text_is_an_address_that_round_trips_or_is_refused(text: str) -> None:
     jid = parsed(text)
     if jid is None:

@@ -63,6 +63,7 @@ def test_an_address_is_taken_apart(text: str, parts: tuple[str | None, str, str 
         ("x@b\u00fccher\u3002example", "x@b\u00fccher.example"),
         ("x@b\u00fccher\uff0eexample\uff61", "x@b\u00fccher.example"),
         ("x@\uff45\uff58ample.org", "x@example.org"),
+        ("x@xn--f9d.example", "x@\u13a9.example"),
         ("x@fa\u00df.example", "x@fa\u00df.example"),
         ("x@\u0392\u039f\u039b\u039f\u03a3.example", "x@\u03b2\u03bf\u03bb\u03bf\u03c3.example"),
     ],

@@ -86,10 +86,11 @@ def _ipv6(text: str) -> str:
 def _map_domain(text: str) -> str:
     """Map width and case, then NFC (RFC 5895 §2, as RFC 7622 §3.2.1 asks).
 
-    Each code point is lower-cased for itself, because `str.lower` of a whole name would choose the final sigma by its neighbours.
+    Each code point is lower-cased for itself, because `str.lower` of a whole name would choose the final sigma by its neighbours; and
+    only where case folding changes it, because Cherokee folds to its capitals and IDNA2008 allows only those.
     """
     narrow = _USERNAME.width_mapping_rule(text).replace("\u3002", ".")
-    return normalize("NFC", "".join([char.lower() for char in narrow]))
+    return normalize("NFC", "".join([char if char == char.casefold() else char.lower() for char in narrow]))
 
 
 def _label(label: str) -> str:
