@@ -12,6 +12,8 @@ from aldis.core.bus.port import BusClosed, Consumer, NoSuchQueue, Receipt, Reque
 from aldis.core.contracts.base import Message
 
 REMEMBERED_ANSWERS = 4_096
+FAULTY_REPEATS = 5.0
+"""Seconds; far more than the fault mode delays a batch."""
 
 Handler = Callable[[Message], Awaitable[Message]]
 
@@ -115,6 +117,11 @@ class MemoryBus:
     def incarnation(self) -> str:
         """Unique to this run."""
         return self._incarnation
+
+    @property
+    def repeats_for(self) -> float:
+        """Nothing comes again in one process, unless the fault mode makes it."""
+        return 0.0 if self.broker.faults is None else FAULTY_REPEATS
 
     def publish(self, queue: str, message: Message, receipt: Receipt | None = None) -> None:
         """Put it with what else goes to the queue in this loop turn."""

@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from aldis.core.bus.faults import Death, Faults
-from aldis.core.bus.port import Consumer
+from aldis.core.bus.port import PREFETCH, Consumer
 from aldis.core.contracts.base import Message
 
-PREFETCH = 8
-"""Batches that a consumer may hold without acknowledging them."""
 CONGESTED = 10_000
 """Messages in a queue at which edges stop taking more."""
 RELIEVED = 5_000

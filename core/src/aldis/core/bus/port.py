@@ -9,6 +9,9 @@ from typing import Protocol
 
 from aldis.core.contracts.base import Message
 
+PREFETCH = 8
+"""Batches that a consumer may hold without acknowledging them."""
+
 
 class BusError(Exception):
     """Base of what the bus raises."""
@@ -71,6 +74,10 @@ class Bus(Protocol):
     @property
     def incarnation(self) -> str:
         """Unique to this connection's process run; origins begin with it."""
+
+    @property
+    def repeats_for(self) -> float:
+        """Seconds for which something already acknowledged may come again; receivers remember keys that long."""
 
     def publish(self, queue: str, message: Message, receipt: Receipt | None = None) -> None:
         """Send in order, batched with what else goes there; never waits.

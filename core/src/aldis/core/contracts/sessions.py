@@ -51,7 +51,7 @@ class Written(Message, frozen=True, kw_only=True, tag="written"):
     """Up to which number each session's stanzas are on the socket: the shard forgets its copies."""
 
     gateway: str
-    account_sessions: list[tuple[str, str, int]]
+    sessions: tuple[tuple[str, str, int], ...]
     """(bare JID, session id, number)."""
 
 
@@ -146,7 +146,7 @@ class SessionSnapshot(msgspec.Struct, frozen=True, array_like=True):
     number: int
     """The last number the session was sent."""
     note: bytes
-    seen: list[tuple[str, int, str]]
+    seen: tuple[tuple[str, int, str], ...]
     """(origin session, origin n, effect) of recent deliveries whose inputs may come again."""
     peer: str = ""
 
@@ -157,7 +157,11 @@ class TakeoverAnswer(Message, frozen=True, kw_only=True, tag="takeover-answer"):
     shard: int
     epoch: int
     gateway: str
-    sessions: list[SessionSnapshot]
+    sessions: tuple[SessionSnapshot, ...]
+    binding: tuple[str, ...] = ()
+    """Sessions that have asked for a resource and not been answered."""
+    newest: int = 0
+    """The counter in the newest session id: a `Bind` up to it that is in neither list is a repeat of one long over."""
 
 
 # --- shard → shard

@@ -1,0 +1,297 @@
+"""A gateway's side of the shards: numbers what comes from its sessions, orders what goes to them, answers take-overs.
+
+It never originates, drops or reorders a stanza; what it refuses is late (an older epoch) or a repeat (a number it had).
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from aldis.core.bus.names import router_queue
+from aldis.core.bus.port import PREFETCH, Batch
+from aldis.core.contracts.base import Message, Origin
+from aldis.core.contracts.envelope import Envelope, Flag
+from aldis.core.contracts.sessions import (
+    Bind,
+    BindRefused,
+    Bound,
+    CloseSession,
+    Deliver,
+    FromSession,
+    Note,
+    SessionEnd,
+    SessionSnapshot,
+    Takeover,
+    TakeoverAnswer,
+    Written,
+)
+from aldis.core.shards.means import Means
+from aldis.core.shards.slots import shard_of
+
+
+class Client(Protocol):
+    """The stream behind a link. All calls are synchronous and do not fail."""
+
+    def stanza(self, stanza: Envelope, to: str) -> None:
+        """Write a stanza, addressed to `to`."""
+
+    def bound(self, jid: str) -> None:
+        """The session has its resource."""
+
+    def bind_refused(self, error: bytes) -> None:
+        """It gets none; `error` is the whole element."""
+
+    def close(self, condition: str, text: str) -> None:
+        """End the stream with this stream error."""
+
+    def drained(self) -> bool:
+        """Is all that was written on the socket?"""
+
+
+class Link:
+    """One session's tie to its shard."""
+
+    __slots__ = ("account", "available", "client", "generation", "id", "jid", "n", "note", "number", "peer", "queue", "reported", "shard")
+
+    def __init__(self, id: str, account: str, shard: int, client: Client, peer: str) -> None:  # noqa: A002  the field's name
+        self.id = id
+        self.generation = 1
+        self.account = account
+        self.shard = shard
+        self.queue = router_queue(shard)
+        self.client = client
+        self.peer = peer
+        self.jid = ""
+        self.n = 0
+        """How much was published for it."""
+        self.number = 0
+        """The last number it was sent."""
+        self.reported = 0
+        self.note = b""
+        self.available = False
+
+
+class _Shard:
+    """What is known of one shard."""
+
+    __slots__ = ("epoch", "recent")
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.recent: deque[tuple[Deliver, float]] = deque()
+        """Deliveries whose inputs may come again, with the time they came."""
+
+
+class Hub:
+    """All links of one gateway, and the consumer of its queue."""
+
+    def __init__(self, means: Means, queue: str) -> None:
+        self._bus = means.bus
+        self.queue = queue
+        self._count = means.shards
+        self._now = means.now
+        self._drop = means.drop
+        self._repeats_for = means.bus.repeats_for
+        self._links: dict[str, Link] = {}
+        self._shards = [_Shard() for _ in range(means.shards)]
+        self._counter = 0
+        self._unreported: set[Link] = set()
+        self.flush: Callable[[], None] = lambda: None
+        """Called after each batch, so that what it wrote goes out together."""
+
+    # --- from clients
+
+    def open(self, account: str, client: Client, peer: str) -> Link:
+        """A link for an authenticated stream."""
+        self._counter += 1
+        link = Link(f"{self._bus.incarnation}.{self._counter}", account, shard_of(account, self._count), client, peer)
+        self._links[link.id] = link
+        return link
+
+    def bind(self, link: Link, resource: str, iq_id: str) -> None:
+        """Ask for a resource; the answer is `Client.bound` or `Client.bind_refused`."""
+        link.n += 1
+        self._bus.publish(
+            link.queue,
+            Bind(
+                origin=Origin(link.id, link.n),
+                generation=link.generation,
+                gateway=self.queue,
+                account=link.account,
+                resource=resource,
+                iq_id=iq_id,
+                peer=link.peer,
+            ),
+        )
+
+    def origin(self, link: Link) -> Origin:
+        """The next number for what the link's client sent; what takes it must be published."""
+        link.n += 1
+        return Origin(link.id, link.n)
+
+    def publish(self, link: Link, stanza: Envelope) -> None:
+        """Send a stanza, stamped and numbered by `origin`, to the session's shard."""
+        self._bus.publish(link.queue, FromSession(generation=link.generation, stanza=stanza))
+
+    def presence_flags(self, link: Link, kind: str) -> int:
+        """Note what a presence without `to` does to the session; INITIAL if it makes it available."""
+        if kind == "":
+            initial = not link.available
+            link.available = True
+            return Flag.INITIAL if initial else 0
+        if kind == "unavailable":
+            link.available = False
+        return 0
+
+    def congested(self, link: Link) -> bool:
+        """Should no more be read from this client for now?"""
+        return self._bus.congested(link.queue)
+
+    def end(self, link: Link) -> None:
+        """The stream is gone."""
+        if self._links.pop(link.id, None) is None:
+            return
+        self._unreported.discard(link)
+        if link.n == 0:
+            return  # it never asked for a resource
+        link.n += 1
+        written = link.number if link.client.drained() else link.reported
+        self._bus.publish(
+            link.queue,
+            SessionEnd(
+                origin=Origin(link.id, link.n),
+                generation=link.generation,
+                jid=link.jid or link.account,
+                gateway=self.queue,
+                note=link.note,
+                written=written,
+            ),
+        )
+
+    def report(self) -> None:
+        """Tell the shards what has reached the sockets; called every 50 ms while there is something to tell."""
+        reports: dict[str, list[tuple[str, str, int]]] = {}
+        for link in [link for link in self._unreported if link.client.drained()]:
+            self._unreported.discard(link)
+            if link.number > link.reported:
+                link.reported = link.number
+                reports.setdefault(link.queue, []).append((link.account, link.id, link.number))
+        for queue, sessions in reports.items():
+            for start in range(0, len(sessions), 256):
+                self._bus.publish(queue, Written(gateway=self.queue, sessions=tuple(sessions[start : start + 256])))
+
+    @property
+    def unreported(self) -> bool:
+        """Is there something for `report` to tell?"""
+        return bool(self._unreported)
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """Every link by id."""
+        return self._links
+
+    # --- the consumer of the gateway's queue
+
+    def deliver(self, batch: Batch) -> None:
+        """Take a batch for the sessions."""
+        for message in batch.messages:
+            if type(message) is Deliver:
+                self._deliver(message)
+            else:
+                self._control(message)
+        self.flush()
+        batch.ack()
+
+    def lost(self) -> None:
+        """The queue is gone with the connection to the bus; sessions can't be told from dead ones any more."""
+        for link in list(self._links.values()):
+            link.client.close("internal-server-error", "The server lost its bus; connect again.")
+
+    def _deliver(self, message: Deliver) -> None:
+        shard = self._shards[message.shard]
+        if message.epoch < shard.epoch:
+            self._drop("late-epoch")
+            return
+        shard.epoch = message.epoch
+        recent = shard.recent
+        now = self._now() if self._repeats_for else 0.0
+        while recent:
+            oldest, when = recent[0]
+            over = oldest.mark <= message.acked if oldest.epoch == message.epoch else message.acked >= PREFETCH
+            if not over or now - when < self._repeats_for:
+                break
+            recent.popleft()
+        recent.append((message, now))
+        stanza = message.stanza
+        links = self._links
+        for recipient in message.recipients:
+            link = links.get(recipient.session)
+            if link is None or link.generation != recipient.generation:
+                self._drop("no-session")
+                continue
+            if recipient.number <= link.number:
+                self._drop("repeat")
+                continue
+            link.number = recipient.number
+            link.client.stanza(stanza, recipient.to or stanza.to)
+            self._unreported.add(link)
+
+    def _control(self, message: Message) -> None:
+        if isinstance(message, Takeover):
+            self._takeover(message)
+            return
+        if not isinstance(message, Bound | BindRefused | CloseSession | Note):
+            self._drop("unknown-message")
+            return
+        shard = self._shards[message.shard]
+        if message.epoch < shard.epoch:
+            self._drop("late-epoch")
+            return
+        shard.epoch = message.epoch
+        link = self._links.get(message.session)
+        if link is None or link.generation != message.generation:
+            self._drop("no-session")
+            return
+        match message:
+            case Note():
+                link.note = message.state
+            case Bound() if not link.jid:
+                link.jid = message.jid
+                link.client.bound(message.jid)
+            case BindRefused() if not link.jid:
+                link.client.bind_refused(message.error)
+            case CloseSession():
+                link.client.close(message.condition, message.text)
+
+    def _takeover(self, message: Takeover) -> None:
+        shard = self._shards[message.shard]
+        if message.epoch < shard.epoch:
+            self._drop("late-epoch")
+            return
+        shard.epoch = message.epoch
+        seen = self._seen(shard.recent)
+        links = [link for link in self._links.values() if link.shard == message.shard and link.n]
+        self._bus.publish(
+            message.reply_to,
+            TakeoverAnswer(
+                shard=message.shard,
+                epoch=message.epoch,
+                gateway=self.queue,
+                sessions=tuple(
+                    SessionSnapshot(link.id, link.generation, link.jid, link.number, link.note, tuple(seen.get(link.id, ())), link.peer)
+                    for link in links
+                    if link.jid
+                ),
+                binding=tuple(link.id for link in links if not link.jid),
+                newest=self._counter,
+            ),
+        )
+
+    @staticmethod
+    def _seen(recent: Sequence[tuple[Deliver, float]] | deque[tuple[Deliver, float]]) -> dict[str, list[tuple[str, int, str]]]:
+        seen: dict[str, list[tuple[str, int, str]]] = {}
+        for message, _ in recent:
+            origin = message.stanza.origin
+            for recipient in message.recipients:
+                seen.setdefault(recipient.session, []).append((origin.session, origin.n, message.effect))
+        return seen

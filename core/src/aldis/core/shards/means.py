@@ -1,0 +1,31 @@
+"""What the machinery needs from the process that it runs in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aldis.core.bus.port import Bus
+
+
+class Log(Protocol):
+    """The logger's part that is used here."""
+
+    def info(self, event: str, **keys: Any) -> Any:
+        """Something happened."""
+
+    def warning(self, event: str, **keys: Any) -> Any:
+        """Something is not as it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """One process's bus, clock, drop counter and log."""
+
+    bus: Bus
+    shards: int
+    """How many there are in all."""
+    now: Callable[[], float]
+    """Monotonic seconds."""
+    drop: Callable[[str], None]
+    """Counts what is not handled, by reason."""
+    log: Log

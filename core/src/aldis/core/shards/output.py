@@ -1,0 +1,176 @@
+"""A shard's output: stanzas numbered for their sessions and grouped by gateway, or on to another shard."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from aldis.core.bus.names import router_queue
+from aldis.core.bus.port import Bus
+from aldis.core.contracts.base import Message
+from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.sessions import BindRefused, Bound, CloseSession, Deliver, Note, Recipient, Routed
+from aldis.core.shards.mailbox import Mailboxes, Result
+from aldis.core.shards.sessions import Session
+from aldis.core.shards.slots import shard_of
+from aldis.core.shards.turn import Turn
+
+
+class Output:
+    """What a service's handlers send with; it is silent once the shard has another owner.
+
+    `effect` tells apart what one origin causes for one recipient: the key (origin, effect, recipient) is how doing the
+    work again is seen, so one origin must not send two different things to one recipient under one effect.
+    """
+
+    def __init__(self, bus: Bus, shard: int, shards: int, epoch: int) -> None:
+        self._bus = bus
+        self.shard = shard
+        self.shards = shards
+        self.epoch = epoch
+        self.acked = 0
+        self.mailboxes: Mailboxes
+        self.routed: Callable[[Any, Any, Turn], Result]
+        self.dead = False
+        self.delivered = 0
+        self.overflown: Callable[[Session, Turn], None]
+
+    def deliver(self, session: Session, effect: str, stanza: Envelope, turn: Turn) -> None:
+        """Send to one session, whose address is filled in where the stanza leaves `to` open."""
+        if self.dead:
+            return
+        origin = stanza.origin
+        if session.seen is not None and (origin.session, origin.n, effect) in session.seen:
+            return
+        number = session.hold(stanza)
+        self.delivered += 1
+        self._bus.publish(
+            session.gateway,
+            Deliver(
+                shard=self.shard,
+                epoch=self.epoch,
+                mark=turn.mark,
+                acked=self.acked,
+                effect=effect,
+                stanza=stanza,
+                recipients=(Recipient(session.id, session.generation, number, "" if stanza.to else session.jid),),
+            ),
+            turn,
+        )
+        if session.overflown:
+            self.overflown(session, turn)
+
+    def deliver_all(self, sessions: Iterable[Session], effect: str, stanza: Envelope, turn: Turn) -> None:
+        """Send one body to many sessions: once for each gateway."""
+        if self.dead:
+            return
+        origin = stanza.origin
+        gateways: dict[str, list[Recipient]] = {}
+        overflown: list[Session] = []
+        for session in sessions:
+            if session.seen is not None and (origin.session, origin.n, effect) in session.seen:
+                continue
+            number = session.hold(stanza)
+            if session.overflown:
+                overflown.append(session)
+            gateways.setdefault(session.gateway, []).append(
+                Recipient(session.id, session.generation, number, "" if stanza.to else session.jid)
+            )
+        for gateway, recipients in gateways.items():
+            self.delivered += len(recipients)
+            self._bus.publish(
+                gateway,
+                Deliver(
+                    shard=self.shard,
+                    epoch=self.epoch,
+                    mark=turn.mark,
+                    acked=self.acked,
+                    effect=effect,
+                    stanza=stanza,
+                    recipients=tuple(recipients),
+                ),
+                turn,
+            )
+        for session in overflown:
+            self.overflown(session, turn)
+
+    def route(self, account: str, effect: str, stanza: Envelope, turn: Turn) -> None:
+        """Send on to an account's own handler, here or in another shard; `account` is its bare JID."""
+        if self.dead:
+            return
+        shard = shard_of(account, self.shards)
+        if shard == self.shard:
+            self.mailboxes.post(account, self.routed, account, stanza, turn)
+        else:
+            self._route(shard, (account,), effect, stanza, turn)
+
+    def route_all(self, accounts: Iterable[str], effect: str, stanza: Envelope, turn: Turn) -> None:
+        """Send one body to many accounts: once for each shard."""
+        if self.dead:
+            return
+        elsewhere: dict[int, list[str]] = {}
+        for account in accounts:
+            shard = shard_of(account, self.shards)
+            if shard == self.shard:
+                self.mailboxes.post(account, self.routed, account, stanza, turn)
+            else:
+                elsewhere.setdefault(shard, []).append(account)
+        for shard, there in elsewhere.items():
+            self._route(shard, there, effect, stanza, turn)
+
+    def _route(self, shard: int, accounts: Sequence[str], effect: str, stanza: Envelope, turn: Turn) -> None:
+        self._bus.publish(
+            router_queue(shard),
+            Routed(
+                shard=self.shard,
+                epoch=self.epoch,
+                mark=turn.mark,
+                acked=self.acked,
+                effect=effect,
+                stanza=stanza,
+                accounts=tuple(accounts),
+            ),
+            turn,
+        )
+
+    def bound(self, session: Session, turn: Turn) -> None:
+        """Tell the client its full JID."""
+        self._tell(
+            session.gateway,
+            Bound(shard=self.shard, epoch=self.epoch, session=session.id, generation=session.generation, jid=session.jid),
+            turn,
+        )
+
+    def refuse_bind(self, gateway: str, session: str, generation: int, error: bytes, turn: Turn) -> None:
+        """Tell the client that it gets no resource."""
+        self._tell(gateway, BindRefused(shard=self.shard, epoch=self.epoch, session=session, generation=generation, error=error), turn)
+
+    def close(self, session: Session, condition: str, text: str, turn: Turn) -> None:
+        """End the session's stream with a stream error, after all that it was sent before."""
+        self._tell(
+            session.gateway,
+            CloseSession(
+                shard=self.shard,
+                epoch=self.epoch,
+                session=session.id,
+                generation=session.generation,
+                condition=condition,
+                text=text,
+            ),
+            turn,
+        )
+
+    def note(self, session: Session, state: bytes, turn: Turn) -> None:
+        """Have the gateway keep what a next owner needs to know of the session."""
+        session.note = state
+        self._tell(
+            session.gateway,
+            Note(shard=self.shard, epoch=self.epoch, session=session.id, generation=session.generation, state=state),
+            turn,
+        )
+
+    def tell(self, queue: str, message: Message, turn: Turn) -> None:
+        """Send anything else, such as an acknowledgement to another service."""
+        self._tell(queue, message, turn)
+
+    def _tell(self, queue: str, message: Message, turn: Turn) -> None:
+        if not self.dead:
+            self._bus.publish(queue, message, turn)

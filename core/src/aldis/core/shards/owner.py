@@ -1,0 +1,201 @@
+"""A shard while one process owns it: input checked and dispatched, turns acknowledged in order.
+
+Everything that repeats, comes late or comes from a past owner ends here; a service's handlers never see it.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, Generic
+
+from aldis.core.bus.port import PREFETCH, Batch
+from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
+from aldis.core.contracts.base import Message
+from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.sessions import Bind, FromSession, Routed, SessionEnd, TakeoverAnswer, Written
+from aldis.core.shards.mailbox import Mailboxes, Result
+from aldis.core.shards.means import Means
+from aldis.core.shards.output import Output
+from aldis.core.shards.peers import Peers
+from aldis.core.shards.service import ShardService
+from aldis.core.shards.sessions import S, Session, Sessions
+from aldis.core.shards.turn import Turn
+
+MOST_ENDED = 10_000
+"""Ended sessions whose repeats are still recognised."""
+
+
+class ShardOwner(Generic[S]):
+    """Consumes the shard's queue; made anew for each epoch."""
+
+    def __init__(
+        self,
+        means: Means,
+        output: Output,
+        service: ShardService[S],
+        sessions: Sessions[S],
+        lost: Callable[[], None],
+    ) -> None:
+        self._output = output
+        self._service = service
+        self._now = means.now
+        self._drop = means.drop
+        self._lost = lost
+        self._repeats_for = means.bus.repeats_for
+        self._turns: deque[Turn] = deque()
+        self._mark = 0
+        self._sessions = sessions.by_id
+        self._ended: OrderedDict[str, int] = OrderedDict()
+        self._peers = Peers(means.bus.repeats_for, means.now)
+        self._known: dict[str, TakeoverAnswer] = {}
+        self._bound_before: dict[str, frozenset[str]] = {}
+        self._remembers_until: float | None = None
+        self.mailboxes = output.mailboxes = Mailboxes(self._failed)
+        output.routed = service.routed
+
+    # --- take-over
+
+    def restore(self, answers: list[TakeoverAnswer]) -> None:
+        """Take in the sessions that the gateways know."""
+        for answer in answers:
+            self._known[answer.gateway] = answer
+            self._bound_before[answer.gateway] = frozenset(answer.binding)
+            for snapshot in answer.sessions:
+                plain = Session(snapshot.session, snapshot.generation, answer.gateway, snapshot.jid, snapshot.peer)
+                plain.number = snapshot.number
+                plain.note = snapshot.note
+                session = self._service.restore(plain)
+                session.seen = set(snapshot.seen) or None
+                self._sessions[session.id] = session
+        if answers:
+            self._remembers_until = self._now() + self._repeats_for
+
+    def _forget_seen(self) -> None:
+        """Drop what was kept against repeats of an earlier owner's work, when none can come any more."""
+        if self._remembers_until is None or self._output.acked < PREFETCH or self._now() < self._remembers_until:
+            return
+        self._remembers_until = None
+        for session in self._sessions.values():
+            session.seen = None
+
+    # --- the consumer of the shard's queue
+
+    def deliver(self, batch: Batch) -> None:
+        """Take a batch: check each message, post it to its account's mailbox, run what can run."""
+        self._mark += 1
+        turn = Turn(self, batch, self._mark)
+        self._turns.append(turn)
+        post = self.mailboxes.post
+        for message in batch.messages:
+            if type(message) is FromSession:
+                self._from_session(message, turn)
+            elif type(message) is Routed:
+                for account in self._peers.accept(message, self._drop):
+                    post(account, self._service.routed, account, message.stanza, turn)
+            else:
+                self._control(message, turn)
+        turn.release()
+
+    def lost(self) -> None:
+        """The queue is somebody else's: forget everything, send nothing more."""
+        self.discard()
+        self._lost()
+
+    def settle(self) -> None:
+        """Acknowledge the turns that are over, in the order in which they began."""
+        turns = self._turns
+        while turns and turns[0].pending == 0:
+            turn = turns.popleft()
+            self._output.acked = turn.mark
+            if turn.batch is not None and not self._output.dead:
+                turn.batch.ack()
+        if self._remembers_until is not None:
+            self._forget_seen()
+
+    def discard(self) -> None:
+        """Drop the state, timers and unconfirmed output."""
+        self._output.dead = True
+        self.mailboxes.close()
+        self._sessions.clear()
+
+    def turn(self) -> Turn:
+        """A turn for work that no input caused, such as a timer's; release it when done."""
+        turn = Turn(self, None, self._mark)
+        self._turns.append(turn)
+        return turn
+
+    # --- messages
+
+    def _from_session(self, message: FromSession, turn: Turn) -> None:
+        stanza = message.stanza
+        origin = stanza.origin
+        session = self._sessions.get(origin.session)
+        if session is None:
+            ended = self._ended.get(origin.session)
+            if ended is not None and origin.n <= ended:
+                self._drop("repeat")
+                return
+            account = stanza.sender.partition("/")[0]
+            self.mailboxes.post(account, self._service.orphan, account, stanza, turn)
+            return
+        last = session.last
+        if last is not None and origin.n != last + 1:
+            self._drop("repeat" if origin.n <= last else "gap")
+            return
+        if message.generation != session.generation:
+            self._drop("generation")
+            return
+        session.last = origin.n
+        self.mailboxes.post(session.account, self._service.from_session, session, stanza, turn)
+
+    def _control(self, message: Message, turn: Turn) -> None:
+        match message:
+            case Written():
+                for _, session_id, number in message.sessions:
+                    session = self._sessions.get(session_id)
+                    if session is not None:
+                        session.written(number)
+            case Bind():
+                self._bind(message, turn)
+            case SessionEnd():
+                self._end(message, turn)
+            case AccountDeleted() | AccountDisabled():
+                self.mailboxes.post(message.account, self._service.event, message.account, message, turn)
+            case _:
+                self._drop("unknown-message")
+
+    def _bind(self, message: Bind, turn: Turn) -> None:
+        session = message.origin.session
+        if session in self._ended:
+            self._drop("repeat")
+            return
+        known = self._known.get(message.gateway)
+        if known is not None and session not in self._sessions and session not in self._bound_before[message.gateway]:
+            counter = int(session.rpartition(".")[2])
+            if counter <= known.newest:  # it was over before this owner began
+                self._drop("repeat")
+                return
+        self.mailboxes.post(message.account, self._service.bind, message, None, turn)
+
+    def _end(self, message: SessionEnd, turn: Turn) -> None:
+        session_id = message.origin.session
+        if session_id in self._ended:
+            self._drop("repeat")
+            return
+        account = message.jid.partition("/")[0]
+        self._ended[session_id] = message.origin.n
+        if len(self._ended) > MOST_ENDED:
+            self._ended.popitem(last=False)
+        self.mailboxes.post(account, self._end_session, session_id, message, turn)
+
+    def _end_session(self, session_id: str, message: SessionEnd, turn: Turn) -> Result:
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            session.written(message.written)
+        return self._service.end(session, message, turn)
+
+    def _failed(self, error: Exception, first: Any, second: Any, turn: Turn) -> None:
+        stanza = second if isinstance(second, Envelope) else None
+        if stanza is not None:
+            self._service.failed(stanza, error, turn)
+        else:
+            raise error

@@ -1,0 +1,83 @@
+"""A session as its shard sees it: where it is, what it was sent, and what of that is not yet on its socket."""
+
+from collections import deque
+from typing import Generic, TypeVar
+
+from aldis.core.contracts.envelope import Envelope
+
+MOST_HELD = 4_096
+MOST_HELD_BYTES = 4 * 1024 * 1024
+
+
+class Session:
+    """One bound resource; a service's own session class adds its state.
+
+    `number` counts what the session was sent, `last` is the n of the last thing that came from it (None until the
+    first one after a take-over), `held` keeps what was sent until its gateway reports it written.
+    """
+
+    __slots__ = (
+        "account",
+        "gateway",
+        "generation",
+        "held",
+        "held_bytes",
+        "id",
+        "jid",
+        "last",
+        "note",
+        "number",
+        "peer",
+        "replaced",
+        "seen",
+    )
+
+    def __init__(self, id: str, generation: int, gateway: str, jid: str, peer: str) -> None:  # noqa: A002  the field's name
+        self.id = id
+        self.generation = generation
+        self.gateway = gateway
+        self.jid = jid
+        self.account = jid.partition("/")[0]
+        self.peer = peer
+        self.last: int | None = None
+        self.number = 0
+        self.note = b""
+        self.replaced = False
+        """Another session took its resource; it is only waited for to end."""
+        self.seen: set[tuple[str, int, str]] | None = None
+        """Keys that it got from an earlier owner."""
+        self.held: deque[tuple[int, Envelope]] = deque()
+        self.held_bytes = 0
+
+    def hold(self, stanza: Envelope) -> int:
+        """Number the stanza and keep a copy of it."""
+        self.number = number = self.number + 1
+        self.held.append((number, stanza))
+        self.held_bytes += len(stanza.children)
+        return number
+
+    def written(self, number: int) -> None:
+        """Forget the copies up to this number."""
+        held = self.held
+        while held and held[0][0] <= number:
+            self.held_bytes -= len(held.popleft()[1].children)
+
+    @property
+    def overflown(self) -> bool:
+        """Is more held than a session may cost?"""
+        return self.held_bytes > MOST_HELD_BYTES or len(self.held) > MOST_HELD
+
+
+S = TypeVar("S", bound=Session)
+
+
+class Sessions(Generic[S]):
+    """Every session of one shard."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, S] = {}
+
+    def add(self, session: S, n: int) -> None:
+        """A session was bound by its n-th message; what comes from it counts from there."""
+        session.last = n
+        self.by_id[session.id] = session

@@ -1,0 +1,125 @@
+"""The machinery's tables: which process owns a shard under which epoch, which gateways there are, and the outbox."""
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aldis.core.contracts.base import Origin
+from aldis.core.shards import effects as outbox
+from aldis.core.shards.effects import Effect
+from aldis.core.storage.engine import Database
+
+KEPT = 120.0
+"""Seconds that an outbox row outlives its change: far longer than an input can come again."""
+
+metadata = MetaData()
+owners = Table(
+    "shards_owners",
+    metadata,
+    Column("shard", Integer, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", String),
+)
+gateways = Table("shards_gateways", metadata, Column("queue", String, primary_key=True))
+outgoing = Table(
+    "shards_outbox",
+    metadata,
+    Column("origin_session", String, primary_key=True),
+    Column("origin_n", BigInteger, primary_key=True),
+    Column("effects", LargeBinary, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+
+
+class Fenced(Exception):
+    """The shard has a newer owner: this one's writes are refused."""
+
+
+class SqlRegistry:
+    """Owners and gateways."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, shard: int, owner: str) -> int:
+        """Raise the shard's epoch and own it; the new epoch."""
+
+        async def work(tx: AsyncConnection) -> int:
+            row = insert(owners).values(shard=shard, epoch=1, owner=owner)
+            result = await tx.execute(
+                row.on_conflict_do_update(index_elements=["shard"], set_={"epoch": owners.c.epoch + 1, "owner": owner}).returning(
+                    owners.c.epoch
+                )
+            )
+            return int(result.scalar_one())
+
+        return await self._database.submit(work)
+
+    async def release(self, shard: int, epoch: int) -> None:
+        """Own it no longer, if the epoch is still this one."""
+        statement = update(owners).where(owners.c.shard == shard, owners.c.epoch == epoch).values(owner=None)
+        await self._database.submit(lambda tx: tx.execute(statement))
+
+    async def register(self, queue: str) -> None:
+        """A gateway is there."""
+        await self._database.submit(lambda tx: tx.execute(insert(gateways).values(queue=queue).on_conflict_do_nothing()))
+
+    async def unregister(self, queue: str) -> None:
+        """A gateway has gone."""
+        await self._database.submit(lambda tx: tx.execute(delete(gateways).where(gateways.c.queue == queue)))
+
+    async def forget_gateways(self) -> None:
+        """In one process: what an earlier run left behind."""
+        await self._database.submit(lambda tx: tx.execute(delete(gateways)))
+
+    async def gateways(self) -> list[str]:
+        """The queues of the registered gateways."""
+        async with self._database.reading() as connection:
+            return list((await connection.execute(select(gateways.c.queue).order_by(gateways.c.queue))).scalars())
+
+    async def owners(self) -> list[tuple[int, int, str | None]]:
+        """(shard, epoch, owner) of every shard that ever had one."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(owners.c.shard, owners.c.epoch, owners.c.owner).order_by(owners.c.shard))
+            return [(row.shard, row.epoch, row.owner) for row in rows]
+
+
+class Outbox:
+    """Changes that also send: both are committed together, once for each origin, and only by the shard's owner."""
+
+    def __init__(self, database: Database, shard: int, epoch: int, wall: Callable[[], float]) -> None:
+        self._database = database
+        self._shard = shard
+        self._epoch = epoch
+        self._wall = wall
+
+    async def once(self, origin: Origin, decide: Callable[[AsyncConnection], Awaitable[tuple[Effect, ...]]]) -> tuple[Effect, ...]:
+        """Commit what `decide` writes and the effects that it returns; done before, return those again instead.
+
+        `decide` touches nothing but the connection and may run twice. Raises `Fenced`, `StorageUnavailable`, and what
+        `decide` raises, in which case nothing is written.
+        """
+
+        async def work(tx: AsyncConnection) -> tuple[Effect, ...]:
+            await self.fence(tx)
+            key = (outgoing.c.origin_session == origin.session) & (outgoing.c.origin_n == origin.n)
+            known = (await tx.execute(select(outgoing.c.effects).where(key))).scalar_one_or_none()
+            if known is not None:
+                return outbox.decode(known)
+            effects = await decide(tx)
+            now = self._wall()
+            await tx.execute(delete(outgoing).where(outgoing.c.at < now - KEPT))
+            await tx.execute(
+                insert(outgoing).values(origin_session=origin.session, origin_n=origin.n, effects=outbox.encode(effects), at=now)
+            )
+            return effects
+
+        return await self._database.submit(work)
+
+    async def fence(self, tx: AsyncConnection) -> None:
+        """Raise `Fenced` unless the epoch is still the shard's."""
+        epoch = (await tx.execute(select(func.max(owners.c.epoch)).where(owners.c.shard == self._shard))).scalar_one_or_none()
+        if epoch != self._epoch:
+            raise Fenced(f"shard {self._shard} is under epoch {epoch}, not {self._epoch}")
