@@ -1,0 +1,77 @@
+"""What is SQLite's own: how its connections are set up, and how long their statements may run."""
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+STEPS = 200_000
+"""Virtual machine steps between two looks at the clock: a few milliseconds."""
+
+
+@dataclass(slots=True)
+class Deadline:
+    """When the transaction that runs on a connection has to be over, by the monotonic clock."""
+
+    until: float = float("inf")
+
+    def passed(self) -> bool:
+        return time.monotonic() > self.until
+
+
+def database_path(url: str) -> Path:
+    """The file of a database address; raises ValueError for an address that has none."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise ValueError("the address of a database is sqlite:///PATH")
+    return Path(str(parsed.database))
+
+
+def create_file(path: Path) -> None:
+    """Make the file readable to its owner only before SQLite does it with the umask; SQLite's side files follow its mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def create_engine(path: Path, *, begin: str, size: int, patience: float, pragmas: tuple[str, ...]) -> AsyncEngine:
+    """An engine whose transactions begin and end where the code says so, which Python's sqlite3 alone doesn't do.
+
+    `patience` is how many seconds to wait for a free connection, and for another process (`aldis user add`) that writes.
+    Returning a connection rolls nothing back (a hop between threads): whoever takes one commits or rolls back himself.
+    """
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}", pool_size=size, max_overflow=0, pool_timeout=patience, pool_reset_on_return=None
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (f"busy_timeout = {int(patience * 1000)}", *pragmas):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        deadline = record.info["deadline"] = Deadline()
+        connection.run_async(lambda driver: driver.set_progress_handler(deadline.passed, STEPS))
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Connection) -> None:
+        limit = connection.get_execution_options().get("limit", float("inf"))
+        connection.info["deadline"].until = time.monotonic() + limit
+        connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def abandon(connection: Any, record: Any, error: BaseException | None) -> None:
+        """End the transaction of a task that was cancelled in a statement.
+
+        Closing alone does not: SQLite keeps a closed connection, and its lock, as long as a cursor is left of it.
+        """
+        record.info["deadline"].until = 0.0
+        if isinstance(error, asyncio.CancelledError):
+            connection.run_async(lambda driver: asyncio.shield(driver.rollback()))
+
+    return engine
