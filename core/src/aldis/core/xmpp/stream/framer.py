@@ -19,7 +19,7 @@ from aldis.core.xmpp.errors.stream import (
 from aldis.core.xmpp.namespaces import CLIENT, SERVER, STREAMS
 from aldis.core.xmpp.stream.expat import count_declarations, new_parser, translate
 from aldis.core.xmpp.stream.frames import Event, Footer, Frame, FramerLimits, Header
-from aldis.core.xmpp.stream.standalone import declarations, elements, is_empty_tag, quoted, stand_alone, tag_end
+from aldis.core.xmpp.stream.standalone import declarations, elements, is_empty_tag, quoted, stand_alone, tag_end, tag_name
 
 _WHITE: Final = b" \t\r\n"
 _LANG: Final = "http://www.w3.org/XML/1998/namespace}lang"
@@ -157,7 +157,7 @@ class Framer:
             else:
                 self._take(data)
                 self._parse(data)
-            if not self._closed:
+            if self._parser is not None and not self._closed:
                 self._settle()
         except (ExpatError, StreamError) as error:
             self._fail(error)
@@ -183,7 +183,7 @@ class Framer:
         if declaration < 0:
             self._parse(data)
             return
-        cut = max(0, declaration - before)
+        cut = max(0, declaration + 1 - before)  # with its `<`, which may already be one too many
         self._parse(data[:cut])
         if self._header is None:
             raise RestrictedXml("no document type is allowed")
@@ -299,7 +299,7 @@ class Framer:
     def _fail(self, error: ExpatError | StreamError) -> None:
         """Name the error that stands first in the stream, however the chunks were cut."""
         if self._closed:
-            return
+            return  # what follows a footer is nobody's concern
         if isinstance(error, ExpatError):
             self._failed_at = self._live().ErrorByteIndex
             at = self._failed_at - self._shift
@@ -403,7 +403,7 @@ class Framer:
         self._usual = (b" xmlns=%b" % raw, b' xmlns="%b"' % raw[1:-1])
         self._prefixes = tuple(prefix + b":" for prefix in self._outer if prefix)
         scope = b"".join(b" xmlns%b=%b" % (b":" + prefix if prefix else b"", uri) for prefix, uri in self._outer.items())
-        self._head = b"<x%b>" % scope
+        self._head = b"<%b%b>" % (tag_name(self._window, start - self._shift), scope)
         own = {key: value for key, value in attrs.items() if "}" not in key}
         if _LANG in attrs:
             self._lang = own["xml:lang"] = attrs[_LANG]

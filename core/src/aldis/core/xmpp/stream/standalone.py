@@ -22,6 +22,11 @@ def tag_end(data: bytes | bytearray, start: int) -> int:
     return match.end()
 
 
+def tag_name(data: bytes | bytearray, start: int) -> bytes:
+    """Read the name, prefix included, of the tag that begins at `start`."""
+    return bytes(data[start + 1 : _name_end(data, start)])
+
+
 def declarations(data: bytes | bytearray, start: int) -> dict[bytes, bytes]:
     """Read the namespace declarations of the start tag at `start`: prefix (empty for the default) to quoted raw value."""
     found: dict[bytes, bytes] = {}
