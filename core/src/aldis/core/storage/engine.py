@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aldis.core.storage import sqlite
-from aldis.core.storage.errors import StorageUnavailable, translated
+from aldis.core.storage.errors import MigrationError, StorageUnavailable, translated
 from aldis.core.storage.group import GroupCommit
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class Database:
             async with self._write_turn(), self._run(engine, float("inf")) as connection:
                 yield connection
                 if broken := (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all():
-                    raise ValueError(f"rows without what they refer to: {broken[:5]}")
+                    raise MigrationError(f"the migration leaves rows without what they refer to (table, row, referred table): {broken[:5]}")
         finally:
             await engine.dispose()
 

@@ -15,6 +15,10 @@ class StorageUnavailable(Exception):
     """The database is broken, full, locked or too slow; the same work may succeed later, and nothing of it was kept."""
 
 
+class MigrationError(Exception):
+    """The database can't be brought to the shape that this program needs; the text says what to do."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn a driver's complaint about the database's condition into `StorageUnavailable`; our own mistakes pass as they are."""
