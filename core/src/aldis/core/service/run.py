@@ -1,0 +1,63 @@
+"""A service's main: settings, log, metrics and health, then its parts until it is told to stop."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from prometheus_client import CollectorRegistry
+
+from aldis.core.service.clock import Clock, SystemClock
+from aldis.core.service.health import HealthServer
+from aldis.core.service.logging import Logger, Stream, make_logger, stdlib_into
+from aldis.core.service.metrics import LoopWatch, make_registry
+from aldis.core.service.process import Part, Process
+from aldis.core.service.sections import CommonSettings
+from aldis.core.service.settings import SettingsError, load
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Host(Generic[S]):
+    """What a service is given to build its parts from."""
+
+    settings: S
+    log: Logger
+    registry: CollectorRegistry
+    process: Process
+    clock: Clock
+
+
+App = Callable[[Host[S]], Sequence[Part]]
+"""Names a service's parts in the order in which they start."""
+
+
+def run(model: type[S], app: App[S], *, config: Path | None, environ: Mapping[str, str], stderr: Stream, shared: bool = True) -> int:
+    """Run a service until it is told to stop; the exit code (2: wrong settings, each named on stderr).
+
+    `shared` as in `load`: a service on its own leaves sections that it does not know to the others.
+    """
+    try:
+        settings = load(config, environ, model, shared=shared)
+    except SettingsError as error:
+        stderr.write("".join(f"{problem}\n" for problem in error.problems))
+        return 2
+    log = make_logger(settings.log.level, settings.log.format, stderr)
+    with stdlib_into(log):
+        return asyncio.run(host(settings, app, log))
+
+
+async def host(settings: S, app: App[S], log: Logger) -> int:
+    """Run the parts of `app` in this loop, with `/metrics` and health beside them."""
+    registry = make_registry()
+    process = Process(log)
+
+    def build(process: Process) -> list[Part]:
+        parts: list[Part] = [LoopWatch(registry)]
+        if settings.metrics.port:
+            parts.append(HealthServer(settings.metrics.host, settings.metrics.port, registry, process.readiness))
+        return [*parts, *app(Host(settings, log, registry, process, SystemClock()))]
+
+    return await process.run(build)
