@@ -1,0 +1,1 @@
+"""What the directory does: one file for each thing that others ask of it."""
