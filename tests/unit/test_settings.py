@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field, SecretStr, model_validator
 
 from aldis.core.service.sections import CommonSettings, OptionalPort, Port
-from aldis.core.service.settings import Section, SettingsError, Wrong, load, show
+from aldis.core.service.settings import SecretUrl, Section, SettingsError, Wrong, load, masked, show
 
 
 class C2s(Section):
@@ -204,13 +204,34 @@ def test_a_secret_set_twice_or_unreadable_is_told(file: Path) -> None:
 
 
 def test_secrets_are_masked_where_they_are_shown(file: Path) -> None:
-    file.write_text("[admin]\ntoken = 's3cret'\n[database]\nurl = 'postgresql://aldis:s3cret@db/aldis'")
+    file.write_text("[admin]\ntoken = 's3cret'\n[database]\nurl = 'sqlite:///x.db'")
     lines = [item.line() for item in show(load(None, {"ALDIS_C2S__PORT": "1"}, AllSettings))]
     assert "s3cret" not in "\n".join(lines)
     assert 'admin.token = "********"  # aldis.toml' in lines
-    assert 'database.url = "postgresql://aldis:********@db/aldis"  # aldis.toml' in lines
+    assert 'database.url = "sqlite:///x.db"  # aldis.toml' in lines
     assert "c2s.port = 1  # ALDIS_C2S__PORT" in lines
     assert "c2s.tls_port = 5223  # default" in lines
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("amqp://aldis:s3cret@mq/v", "amqp://aldis:********@mq/v"),
+        ("amqp://aldis@mq/v", "amqp://aldis@mq/v"),
+        ("amqp://aldis:s3/c?r#et@mq", "amqp://aldis:********@mq"),
+        ("amqp://mq/v?ssl_key_password=s3cret&x=1", "amqp://mq/v?ssl_key_password=********&x=1"),
+        ("aldis:s3cret@mq", "********"),
+        ("", ""),
+        ("amqp://aldis:s@cret@mq", "amqp://aldis:********@mq"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert masked(SecretUrl(url)) == shown
+
+
+def test_a_database_without_an_adapter_is_refused(file: Path) -> None:
+    (problem,) = problems("[database]\nurl = 'postgresql://aldis:s3cret@db/aldis'")
+    assert problem == "database.url = ******** (aldis.toml): must be sqlite:///PATH (sqlite:////PATH if absolute); mend it or leave it out"
 
 
 def test_secrets_are_masked_in_problems(file: Path) -> None:

@@ -1,11 +1,11 @@
 """Settings: one frozen model per service, filled from one TOML file and the environment, every wrong one named with its mend."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr, ValidationError
 
@@ -16,6 +16,7 @@ from aldis.core.service.text import one_line
 
 __all__ = ["SEARCH", "SecretUrl", "Section", "Settings", "SettingsError", "Shown", "Wrong", "load", "show"]
 
+SECRET_PARAMETER = re.compile(r"([?&][^=&]*(?:password|passwd|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
 SEARCH = (Path("aldis.toml"), Path("/etc/aldis/aldis.toml"))
 """Where the file is looked for when neither `--config` nor ALDIS_CONFIG names one."""
 
@@ -94,14 +95,14 @@ def masked(value: Any) -> Any:
 
 
 def _without_password(url: str) -> str:
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return "********"
-    if not password:
-        return url
-    before, _, host = url.rpartition("@")
-    return f"{before.removesuffix(password)}********@{host}" if before.endswith(password) else "********"
+    """By hand, since a password may hold what would end it for a parser of addresses; rather too much masked than too little."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return "********" if url else ""
+    user, at, host = rest.rpartition("@")
+    if at and ":" in user:
+        rest = f"{user.partition(':')[0]}:********@{host}"
+    return f"{scheme}://" + SECRET_PARAMETER.sub(r"\1********", rest)
 
 
 def _leaves(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
