@@ -10,7 +10,6 @@ from typing import Any, Generic
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
 from aldis.core.contracts.base import Message
-from aldis.core.contracts.envelope import Envelope
 from aldis.core.contracts.sessions import Bind, FromSession, Routed, SessionEnd, TakeoverAnswer, Written
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.means import Means
@@ -194,8 +193,5 @@ class ShardOwner(Generic[S]):
         return self._service.end(session, message, turn)
 
     def _failed(self, error: Exception, first: Any, second: Any, turn: Turn) -> None:
-        stanza = second if isinstance(second, Envelope) else None
-        if stanza is not None:
-            self._service.failed(stanza, error, turn)
-        else:
-            raise error
+        if not self._output.dead:
+            self._service.failed(first if second is None else second, error, turn)

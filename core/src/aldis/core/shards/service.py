@@ -37,5 +37,5 @@ class ShardService(Protocol[S]):
     def event(self, account: str, message: Message, turn: Turn) -> Result:
         """Handle what another service tells of an account."""
 
-    def failed(self, stanza: Envelope, error: Exception, turn: Turn) -> None:
-        """Answer for a handler that raised what is no stanza error."""
+    def failed(self, work: object, error: Exception, turn: Turn) -> None:
+        """A handler raised: answer for it. `work` is the stanza or message that it was given."""

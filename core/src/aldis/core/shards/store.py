@@ -1,6 +1,8 @@
 """The machinery's tables: which process owns a shard under which epoch, which gateways there are, and the outbox."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from secrets import token_bytes
 
 from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -10,6 +12,7 @@ from aldis.core.contracts.base import Origin
 from aldis.core.shards import effects as outbox
 from aldis.core.shards.effects import Effect
 from aldis.core.storage.engine import Database
+from aldis.core.storage.migrations import MigrationSet
 
 KEPT = 120.0
 """Seconds that an outbox row outlives its change: far longer than an input can come again."""
@@ -31,6 +34,14 @@ outgoing = Table(
     Column("effects", LargeBinary, nullable=False),
     Column("at", Float, nullable=False, index=True),
 )
+secrets = Table("shards_secret", metadata, Column("name", String, primary_key=True), Column("value", LargeBinary, nullable=False))
+
+
+def migrations() -> MigrationSet:
+    """The machinery's tables: beside the package when installed, in core's folder in a working tree."""
+    package = Path(__file__).parents[1]
+    installed = package / "migrations"
+    return MigrationSet("shards", installed if installed.is_dir() else package.parents[2] / "migrations")
 
 
 class Fenced(Exception):
@@ -78,6 +89,16 @@ class SqlRegistry:
         """The queues of the registered gateways."""
         async with self._database.reading() as connection:
             return list((await connection.execute(select(gateways.c.queue).order_by(gateways.c.queue))).scalars())
+
+    async def secret(self, name: str) -> bytes:
+        """A random key of 32 bytes that all processes share, made when it is first asked for."""
+
+        async def work(tx: AsyncConnection) -> bytes:
+            row = insert(secrets).values(name=name, value=token_bytes(32)).on_conflict_do_nothing()
+            await tx.execute(row)
+            return bytes((await tx.execute(select(secrets.c.value).where(secrets.c.name == name))).scalar_one())
+
+        return await self._database.submit(work)
 
     async def owners(self) -> list[tuple[int, int, str | None]]:
         """(shard, epoch, owner) of every shard that ever had one."""

@@ -10,7 +10,7 @@ from lxml import etree
 from aldis.core.xmpp.stanza import Iq, IqType
 
 C = TypeVar("C")
-Answer = etree._Element | bytes | None
+Answer = etree._Element | bytes | None  # noqa: SLF001  lxml gives its element class no other name
 """A result's payload, as an element or as the bytes of one; None is an empty result. A refusal is raised."""
 Handler = Callable[[C, Iq], Awaitable[Answer]]
 

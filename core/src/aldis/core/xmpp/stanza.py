@@ -17,28 +17,6 @@ class IqType(StrEnum):
     ERROR = "error"
 
 
-class MessageType(StrEnum):
-    """RFC 6121 §5.2.2; a missing or unknown type means normal."""
-
-    NORMAL = "normal"
-    CHAT = "chat"
-    GROUPCHAT = "groupchat"
-    HEADLINE = "headline"
-    ERROR = "error"
-
-
-class PresenceType(StrEnum):
-    """RFC 6121 §4.7.1; available presence has no type."""
-
-    UNAVAILABLE = "unavailable"
-    SUBSCRIBE = "subscribe"
-    SUBSCRIBED = "subscribed"
-    UNSUBSCRIBE = "unsubscribe"
-    UNSUBSCRIBED = "unsubscribed"
-    PROBE = "probe"
-    ERROR = "error"
-
-
 @dataclass(frozen=True, slots=True)
 class Iq:
     """A request that a handler answers: get or set, with its one payload."""

@@ -1,0 +1,311 @@
+"""The router: its features, and the process that owns shards of users."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+import aldis.router
+from aldis.core.bus.names import ANNOUNCE, DIRECTORY, router_queue
+from aldis.core.bus.port import Bus, BusError, Subscription
+from aldis.core.contracts.accounts import AccountExists, AccountExistsRequest
+from aldis.core.contracts.base import Message
+from aldis.core.contracts.envelope import Envelope, Flag, Kind, trace_of
+from aldis.core.contracts.services import Announce, WhoIsThere
+from aldis.core.contracts.sessions import Bind, SessionEnd
+from aldis.core.policy import Policy
+from aldis.core.service.clock import Clock
+from aldis.core.service.logging import Logger
+from aldis.core.service.metrics import Level, Tally
+from aldis.core.service.process import Process
+from aldis.core.shards.mailbox import Result
+from aldis.core.shards.means import Means
+from aldis.core.shards.output import Output
+from aldis.core.shards.runner import ShardRunner
+from aldis.core.shards.sessions import Session, Sessions
+from aldis.core.shards.store import Fenced, Outbox, SqlRegistry
+from aldis.core.shards.turn import Turn
+from aldis.core.storage import Database, StorageUnavailable
+from aldis.core.storage.migrations import MigrationSet
+from aldis.core.xmpp.errors.stanza import InternalServerError, JidMalformed, StanzaError
+from aldis.core.xmpp.feature import Feature, Registry
+from aldis.router.context import Context, Shard, Tools, UserSession
+from aldis.router.domain.roster import Limits
+from aldis.router.features import roster, xep_0030_disco, xep_0199_ping
+from aldis.router.features.accounts import AccountEvents
+from aldis.router.features.binding import Binding
+from aldis.router.features.effects import Changes
+from aldis.router.features.iqs import Iqs, unavailable
+from aldis.router.features.messages import Messages
+from aldis.router.features.presence import Presences
+from aldis.router.features.subscriptions import ACTIONS, Subscriptions
+from aldis.router.settings import RouterSettings
+from aldis.router.store import Store
+
+FEATURES: Final[tuple[Feature[Context], ...]] = (xep_0030_disco.feature, xep_0199_ping.feature, roster.feature)
+"""What the router adds to the domains and their accounts."""
+MESSAGE: Final = int(Kind.MESSAGE)
+PRESENCE: Final = int(Kind.PRESENCE)
+BROADCAST: Final = frozenset({"", "unavailable"})
+BAD_TO: Final = int(Flag.BAD_TO)
+PATIENCE: Final = 3.0
+"""Seconds that the directory has to tell whether there is an account."""
+REMEMBERED: Final = 10_000
+
+
+def migrations() -> MigrationSet:
+    """The router's tables: beside the package when installed, in the service's folder in a working tree."""
+    package = Path(aldis.router.__file__).parent
+    installed = package / "migrations"
+    return MigrationSet("router", installed if installed.is_dir() else package.parents[2] / "migrations")
+
+
+class UserShard:
+    """One shard of users: what comes in, by kind, to the feature that handles it."""
+
+    def __init__(self, tools: Tools, registry: Registry[Context], output: Output, sessions: Sessions[UserSession], outbox: Outbox) -> None:
+        self._shard = shard = Shard(tools, output, sessions, outbox, registry)
+        self._messages = Messages(shard)
+        self._presences = Presences(shard)
+        shard.changes = changes = Changes(shard, self._presences)
+        self._iqs = Iqs(shard, registry)
+        self._subscriptions = Subscriptions(shard, changes)
+        self._binding = Binding(shard, self._messages, self._iqs, self._presences)
+        self._accounts = AccountEvents(shard, self._binding, changes)
+        output.overflown = self._overflown
+
+    def restore(self, session: Session) -> UserSession:
+        """Take in a session that was bound under an earlier owner."""
+        restored = UserSession(session.id, session.generation, session.gateway, session.jid, session.peer)
+        restored.number = session.number
+        restored.note = session.note
+        self._shard.user(restored.account).resources[restored.resource] = restored
+        self._presences.restore(restored)
+        return restored
+
+    def bind(self, message: Bind, _: object, turn: Turn) -> Result:
+        """Give a session its resource, or refuse."""
+        self._binding.bind(message, turn)
+        return None
+
+    def from_session(self, session: UserSession, stanza: Envelope, turn: Turn) -> Result:
+        """Handle what a session's client sent."""
+        if stanza.flags & BAD_TO:
+            raise JidMalformed("the `to` address is no JID")  # RFC 6120 §8.3.3.8
+        if stanza.kind == MESSAGE:
+            self._messages.sent(stanza, turn)
+            return None
+        if stanza.kind != PRESENCE:
+            return self._iqs.sent(session, stanza, turn)
+        if stanza.type in ACTIONS:
+            return self._subscriptions.sent(session.account, stanza, turn)
+        if stanza.type in BROADCAST:
+            return self._presences.direct(session, stanza, turn) if stanza.to else self._presences.broadcast(session, stanza, turn)
+        return self._presences.other(session, stanza, turn)
+
+    def orphan(self, account: str, stanza: Envelope, turn: Turn) -> Result:
+        """Handle what a session sent that has ended since: as if it were still there, but for its presence and its answers."""
+        ended = UserSession(stanza.origin.session, 0, "", stanza.sender, "")
+        ended.replaced = True
+        return self.from_session(ended, stanza, turn)
+
+    def routed(self, account: str, stanza: Envelope, turn: Turn) -> Result:
+        """Handle a stanza for one of the shard's accounts."""
+        if stanza.kind == MESSAGE:
+            self._messages.received(account, stanza, turn)
+            return None
+        if stanza.kind != PRESENCE:
+            return self._iqs.received(account, stanza, turn)
+        if stanza.type in ACTIONS:
+            return self._subscriptions.received(account, stanza, turn)
+        return self._presences.received(account, stanza, turn)
+
+    def end(self, session: UserSession | None, message: SessionEnd, turn: Turn) -> Result:
+        """Handle that a session is gone."""
+        if session is None:
+            return self._presences.gone_before(message, turn)
+        self._binding.end(session, message, turn)
+        return None
+
+    def event(self, account: str, message: Message, turn: Turn) -> Result:
+        """Handle what the directory tells of an account."""
+        return self._accounts.handle(account, message, turn)
+
+    def failed(self, work: object, error: Exception, turn: Turn) -> None:
+        """Tell the sender what a handler refused, or that the fault is ours."""
+        tools = self._shard.tools
+        if isinstance(error, Fenced):
+            tools.drop("fenced")  # the next owner does it
+            return
+        if not isinstance(work, Envelope):
+            tools.log.error("work.failed", work=type(work).__name__, exc_info=error)
+            return
+        if isinstance(error, StanzaError):
+            self._shard.refuse(work, error, turn)
+        elif isinstance(error, StorageUnavailable):
+            tools.log.warning("storage.unavailable", trace=trace_of(work), reason=str(error))
+            self._shard.refuse(work, unavailable(), turn)
+        else:
+            tools.log.error("stanza.failed", trace=trace_of(work), exc_info=error)
+            self._shard.refuse(work, InternalServerError(), turn)
+
+    def _overflown(self, session: Session, turn: Turn) -> None:
+        if isinstance(session, UserSession):
+            self._binding.overflown(session, turn)
+
+
+class DirectoryAccounts:
+    """Asks the directory who has an account, and remembers that somebody has for a minute."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._known: dict[str, float] = {}
+
+    async def exists(self, account: str) -> bool:
+        """Is there such an account? Raises an error of type wait if the directory does not answer."""
+        now = self._clock.now()
+        if self._known.get(account, 0.0) > now:
+            return True
+        try:
+            answer = await self._bus.request(DIRECTORY, AccountExistsRequest(account=account), deadline=PATIENCE)
+        except BusError:
+            raise unavailable() from None
+        if not isinstance(answer, AccountExists):
+            raise unavailable()
+        if answer.exists:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[account] = now + 60.0
+        return answer.exists
+
+    def forget(self, account: str) -> None:
+        """The account is gone."""
+        self._known.pop(account, None)
+
+
+class AnnouncedOffers:
+    """What the other services announced."""
+
+    def __init__(self) -> None:
+        self._announced: dict[str, Announce] = {}
+        self._handlers: dict[str, str] = {}
+        self._features: frozenset[str] = frozenset()
+
+    def heard(self, message: Message) -> None:
+        """Take an announcement in."""
+        if isinstance(message, Announce):
+            self._announced[message.service] = message
+            announced = self._announced.values()
+            self._handlers = {payload: service.queue for service in announced for payload in service.iqs}
+            self._features = frozenset(feature for service in announced for feature in service.features)
+
+    def features(self) -> frozenset[str]:
+        """Features of the domains."""
+        return self._features
+
+    def handler(self, payload: str) -> str | None:
+        """The queue of the service that answers this payload."""
+        return self._handlers.get(payload)
+
+
+class Router:
+    """The service: start it, and it owns the shards that it is told to until it is stopped."""
+
+    name: Final = "router"
+
+    def __init__(
+        self,
+        *,
+        settings: RouterSettings,
+        bus: Bus,
+        database: Database,
+        clock: Clock,
+        registry: CollectorRegistry,
+        policy: Policy,
+        process: Process,
+        log: Logger,
+        owns: tuple[int, ...],
+    ) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._database = database
+        self._clock = clock
+        self._policy = policy
+        self._process = process
+        self._log = log
+        self._owns = owns
+        self._records = SqlRegistry(database)
+        self._offers = AnnouncedOffers()
+        self._dropped = Tally(registry, "aldis_dropped_total", "Stanzas and messages that were not handled, by reason.", ("reason",))
+        self._bounced = Tally(registry, "aldis_bounced_total", "Stanzas answered with an error, by condition.", ("reason",))
+        self._takeovers = Tally(registry, "aldis_shard_takeovers_total", "Shards that were taken over.").cell()
+        Level(registry, "aldis_users", "Accounts with at least one session.").read(lambda: float(len(self.users())))
+        self._subscriptions: list[Subscription] = []
+        self._task: asyncio.Task[None] | None = None
+        self.runner: ShardRunner[UserSession] | None = None
+
+    async def start(self) -> None:
+        """Own the shards; returns when they are consumed."""
+        settings, limits = self._settings, self._settings.limits
+        registry = Registry(FEATURES)
+        tools = Tools(
+            domains=frozenset(settings.domains),
+            bus=self._bus,
+            store=Store(self._database),
+            clock=self._clock,
+            policy=self._policy,
+            accounts=DirectoryAccounts(self._bus, self._clock),
+            offers=self._offers,
+            limits=Limits(
+                items=limits.roster_items, groups=limits.roster_groups, name=limits.roster_name, requests=limits.subscription_requests
+            ),
+            sessions_per_account=limits.sessions_per_account,
+            secret=await self._records.secret("ids"),
+            drop=self._drop,
+            bounce=self._bounce,
+            log=self._log,
+        )
+
+        def make(output: Output, sessions: Sessions[UserSession]) -> UserShard:
+            self._takeovers.n += 1
+            outbox = Outbox(self._database, output.shard, output.epoch, self._clock.time)
+            return UserShard(tools, registry, output, sessions, outbox)
+
+        means = Means(self._bus, settings.bus.shards, self._clock.now, self._drop, self._log)
+        self.runner = ShardRunner(means, self._records, make)
+        await self.runner.start()
+        self._subscriptions.append(await self._bus.listen(ANNOUNCE, self._offers.heard))
+        self._bus.broadcast(ANNOUNCE, WhoIsThere())
+        for shard in range(settings.bus.shards):
+            await self._bus.declare(router_queue(shard))
+        for shard in self._owns:
+            await self.runner.acquire(shard)
+        self._task = self._process.spawn("router shards", self.runner.run())
+
+    async def stop(self) -> None:
+        """Hand the shards over, and leave."""
+        if self._task is not None:
+            self._task.cancel()
+        if self.runner is not None:
+            for shard in list(self.runner.running):
+                await self.runner.release(shard)
+        for subscription in self._subscriptions:
+            await subscription.cancel()
+        self._subscriptions.clear()
+
+    def users(self) -> dict[str, list[UserSession]]:
+        """The sessions of every account that has one, for `aldis status`."""
+        users: dict[str, list[UserSession]] = {}
+        for running in self.runner.running.values() if self.runner is not None else ():
+            for session in running.sessions.values():
+                if not session.replaced:
+                    users.setdefault(session.account, []).append(session)
+        return users
+
+    def _drop(self, reason: str) -> None:
+        self._dropped.cell(reason).n += 1
+
+    def _bounce(self, reason: str) -> None:
+        self._bounced.cell(reason).n += 1

@@ -1,0 +1,250 @@
+"""What the router's features work on: the users of one shard, and how stanzas leave it."""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aldis.core.bus.port import Bus
+from aldis.core.contracts.base import Origin
+from aldis.core.contracts.envelope import Envelope, Kind
+from aldis.core.policy import Policy
+from aldis.core.service.clock import Clock
+from aldis.core.shards.effects import Effect
+from aldis.core.shards.output import Output
+from aldis.core.shards.sessions import Session, Sessions
+from aldis.core.shards.turn import Turn
+from aldis.core.xmpp.errors.stanza import StanzaError
+from aldis.core.xmpp.feature import Registry
+from aldis.router.domain.roster import Limits, Roster, Step
+from aldis.router.store import Store
+
+
+class Note(msgspec.Struct, frozen=True, array_like=True):
+    """What the next owner of the shard must know of a session; its gateway keeps it."""
+
+    presence: Envelope | None = None
+    interested: bool = False
+    directed: tuple[str, ...] = ()
+
+
+class UserSession(Session):
+    """A bound resource and its presence."""
+
+    __slots__ = ("directed", "interested", "presence", "priority", "resource")
+
+    def __init__(self, id: str, generation: int, gateway: str, jid: str, peer: str) -> None:  # noqa: A002  the field's name
+        super().__init__(id, generation, gateway, jid, peer)
+        self.resource = jid.partition("/")[2]
+        self.presence: Envelope | None = None
+        """The last presence without `to`; None while unavailable."""
+        self.priority = 0
+        self.interested = False
+        """It asked for the roster, so it gets pushes (RFC 6121 §2.2)."""
+        self.directed: set[str] = set()
+        """Whom it sent presence to that is not subscribed to it (RFC 6121 §4.6)."""
+
+
+class User:
+    """An account with at least one session."""
+
+    __slots__ = ("account", "resources", "roster")
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        self.resources: dict[str, UserSession] = {}
+        self.roster: Roster | None = None
+        """Read when the first session asks for it or becomes available."""
+
+    def available(self) -> list[UserSession]:
+        """The sessions that sent presence, in the order in which they were bound."""
+        return [session for session in self.resources.values() if session.presence is not None]
+
+
+class Accounts(Protocol):
+    """Who has an account; asked of the directory."""
+
+    async def exists(self, account: str) -> bool:
+        """Is there such an account? Raises `StanzaError` of type wait if that can't be told now."""
+
+
+class Offers(Protocol):
+    """What all services offer together."""
+
+    def features(self) -> frozenset[str]:
+        """The other services' features of the domain."""
+
+    def handler(self, payload: str) -> str | None:
+        """The queue of the service that answers this payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A change of a roster that was decided and is not yet stored."""
+
+    account: str
+    roster: Roster
+    step: Step
+    origin: Origin
+    effects: Callable[[], tuple[Effect, ...]]
+    """What it causes."""
+
+
+class Committer(Protocol):
+    """Commits what a handler decided for a roster, and sends what it causes."""
+
+    async def commit(self, decision: Decision, turn: Turn) -> None:
+        """Store the step with its effects, apply it, send them; done before, send them again."""
+
+
+class Once(Protocol):
+    """The outbox."""
+
+    async def once(self, origin: Origin, decide: Callable[[AsyncConnection], Awaitable[tuple[Effect, ...]]]) -> tuple[Effect, ...]:
+        """Commit a change and its effects, once for each origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What one router process has for all its shards."""
+
+    domains: frozenset[str]
+    bus: Bus
+    store: Store
+    clock: Clock
+    policy: Policy
+    accounts: Accounts
+    offers: Offers
+    limits: Limits
+    sessions_per_account: int
+    secret: bytes
+    """Keys the ids that are made here: unpredictable, and the same when the work is done again."""
+    drop: Callable[[str], None]
+    bounce: Callable[[str], None]
+    log: Any
+
+
+class Shard:
+    """One shard of users while it is owned here."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        output: Output,
+        sessions: Sessions[UserSession],
+        outbox: Once,
+        registry: "Registry[Context]",
+    ) -> None:
+        self.tools = tools
+        self.features = frozenset(registry.disco)
+        self.account_features = frozenset(registry.account_disco)
+        self.changes: Committer
+        self.output = output
+        self.sessions = sessions
+        self.outbox = outbox
+        self.users: dict[str, User] = {}
+
+    # --- users
+
+    def user(self, account: str) -> User:
+        """The user, made if there is none; only for an account that gets a session."""
+        user = self.users.get(account)
+        if user is None:
+            user = self.users[account] = User(account)
+        return user
+
+    async def roster(self, account: str) -> Roster:
+        """The account's roster, from memory if it has a session."""
+        user = self.users.get(account)
+        if user is None:
+            return await self.tools.store.roster(account)
+        if user.roster is None:
+            user.roster = await self.tools.store.roster(account)
+        return user.roster
+
+    def interested(self, account: str) -> Iterator[UserSession]:
+        """The sessions that get roster pushes."""
+        user = self.users.get(account)
+        return iter(()) if user is None else (session for session in user.resources.values() if session.interested)
+
+    def note(self, session: UserSession, turn: Turn) -> None:
+        """Have what matters of the session survive this process."""
+        note = Note(session.presence, session.interested, tuple(sorted(session.directed)))
+        self.output.note(session, msgspec.msgpack.encode(note), turn)
+
+    def make_id(self, origin: Origin, purpose: str) -> str:
+        """An id for something that this origin causes."""
+        return hmac.new(self.tools.secret, f"{purpose}\0{origin.session}\0{origin.n}".encode(), hashlib.sha256).hexdigest()[:24]
+
+    # --- answers
+
+    def send(self, effect: str, stanza: Envelope, turn: Turn) -> None:
+        """Route a stanza that the server makes to where its `to` says, if that is served here."""
+        account = stanza.to.partition("/")[0]
+        if self.local(account):
+            self.output.route(account, effect, stanza, turn)
+        else:
+            self.tools.drop("remote")
+
+    def answer(self, request: Envelope, payload: bytes, turn: Turn) -> None:
+        """Answer an IQ with a result."""
+        self.send("result", result(request, payload), turn)
+
+    def refuse(self, stanza: Envelope, error: StanzaError, turn: Turn) -> None:
+        """Answer a stanza with an error, unless it is one itself or an answer (RFC 6120 §8.3.1)."""
+        if stanza.type == "error" or (stanza.kind == Kind.IQ and stanza.type == "result"):
+            self.tools.drop(error.condition)
+            return
+        self.tools.bounce(error.condition)
+        self.send("error", bounced(stanza, error.to_xml()), turn)
+
+    def local(self, account: str) -> bool:
+        """Is this bare JID, or domain, served here?"""
+        return account.rpartition("@")[2] in self.tools.domains
+
+
+@dataclass(slots=True)
+class Context:
+    """What the handler of an IQ has beside the IQ itself."""
+
+    shard: Shard
+    session: UserSession | None
+    """Who asks, if it is one of the account's own sessions that asks its own server."""
+    stanza: Envelope
+    turn: Turn
+    answered: bool = False
+    """The handler has sent the result itself, with a change that was committed."""
+
+
+def result(request: Envelope, payload: bytes) -> Envelope:
+    """The result of an IQ."""
+    return Envelope(
+        kind=Kind.IQ,
+        type="result",
+        id=request.id,
+        sender=request.to or request.sender.partition("/")[0],
+        to=request.sender,
+        children=payload,
+        names=(),
+        origin=request.origin,
+        trace=request.trace,
+    )
+
+
+def bounced(stanza: Envelope, error: bytes) -> Envelope:
+    """The error that answers a stanza; what the stanza held is not sent back."""
+    return Envelope(
+        kind=stanza.kind,
+        type="error",
+        id=stanza.id,
+        sender=stanza.to or stanza.sender.partition("/")[0],
+        to=stanza.sender,
+        children=error,
+        names=(),
+        origin=stanza.origin,
+        trace=stanza.trace,
+    )

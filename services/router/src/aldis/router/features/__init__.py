@@ -1,0 +1,1 @@
+"""One file for each specification, or each part of RFC 6120 and RFC 6121."""

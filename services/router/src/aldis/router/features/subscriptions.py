@@ -1,0 +1,78 @@
+"""RFC 6121 §3: presence subscriptions, both sides."""
+
+from collections.abc import Awaitable
+
+import msgspec
+
+from aldis.core.contracts.base import Origin
+from aldis.core.contracts.envelope import Envelope
+from aldis.core.shards.effects import Effect
+from aldis.core.shards.turn import Turn
+from aldis.core.xmpp.errors.stanza import BadRequest, RemoteServerNotFound
+from aldis.router.context import Decision, Shard
+from aldis.router.domain.subscription import Action
+from aldis.router.features.effects import Changes, How, addressed, owed, pushed
+
+ACTIONS = frozenset(action.value for action in Action)
+
+
+class Subscriptions:
+    """Requests, grants and refusals of one shard's users."""
+
+    def __init__(self, shard: Shard, changes: Changes) -> None:
+        self._shard = shard
+        self._changes = changes
+
+    def sent(self, account: str, stanza: Envelope, turn: Turn) -> Awaitable[None]:
+        """A user's own subscription stanza: its roster first, then on to the contact (RFC 6121 §3.1.2)."""
+        contact = stanza.to.partition("/")[0]
+        if not contact or contact == account:
+            raise BadRequest("a subscription is to somebody else")
+        if not self._shard.local(contact):
+            raise RemoteServerNotFound("the domain is not served here, and this server does not federate")
+        return self._send(account, contact, addressed(stanza, account, contact), turn)
+
+    async def _send(self, account: str, contact: str, stanza: Envelope, turn: Turn) -> None:
+        roster = await self._shard.roster(account)
+        step = roster.sent(contact, Action(stanza.type), self._shard.tools.limits)
+        change = step.change
+        assert change is not None  # noqa: S101  what `sent` promises
+        push_id = self._shard.make_id(stanza.origin, f"push {contact}")
+
+        def effects() -> tuple[Effect, ...]:
+            sends = [pushed(account, step, stanza.origin, push_id)] if step.push else []
+            if change.forward:
+                sends.append(Effect(How.SEND, account, f"{stanza.type} {contact}", stanza))
+            return (*sends, *owed(account, step, stanza.origin))
+
+        await self._changes.commit(Decision(account, roster, step, stanza.origin, effects), turn)
+
+    def received(self, account: str, stanza: Envelope, turn: Turn) -> Awaitable[None] | None:
+        """A contact's subscription stanza (RFC 6121 §3.1.3, §3.1.6, §3.2.3, §3.3.3)."""
+        if not self._shard.tools.policy.authorize(stanza.label, stanza.sender, account):
+            self._shard.tools.drop("policy")
+            return None
+        return self._receive(account, addressed(stanza, stanza.sender.partition("/")[0], account), turn)
+
+    async def _receive(self, account: str, stanza: Envelope, turn: Turn) -> None:
+        action = Action(stanza.type)
+        if action is Action.SUBSCRIBE and account not in self._shard.users and not await self._shard.tools.accounts.exists(account):
+            self._shard.tools.drop("no-account")  # RFC 6121 §8.5.1: silently
+            return
+        contact = stanza.sender
+        roster = await self._shard.roster(account)
+        # kept without its origin's work: it is delivered under the origin of the presence that makes a resource available
+        step = roster.received(contact, action, msgspec.msgpack.encode(stanza), self._shard.tools.limits)
+        change = step.change
+        assert change is not None  # noqa: S101  what `received` promises
+        push_id = self._shard.make_id(stanza.origin, f"push {contact}")
+
+        def effects() -> tuple[Effect, ...]:
+            sends = [Effect(How.AVAILABLE, account, stanza.type, stanza)] if change.forward else []
+            if step.push:
+                sends.append(pushed(account, step, stanza.origin, push_id))
+            return (*sends, *owed(account, step, stanza.origin))
+
+        # one origin may cause several stanzas here: the answer that the server gives comes back under the request's own
+        origin = Origin(f"{stanza.origin.session}>{account}>{stanza.type}", stanza.origin.n)
+        await self._changes.commit(Decision(account, roster, step, origin, effects), turn)

@@ -1,0 +1,22 @@
+"""The router's settings."""
+
+from pydantic import Field
+
+from aldis.core.service.sections import CommonSettings, Limit
+from aldis.core.service.settings import Section
+
+
+class Limits(Section):
+    """How much of the router one account may use."""
+
+    sessions_per_account: Limit = Field(default=50, description="Resources that one account may have bound at once; 0 = unlimited.")
+    roster_items: Limit = Field(default=2000, description="Contacts in one roster; 0 = unlimited.")
+    roster_groups: Limit = Field(default=50, description="Groups of one contact; 0 = unlimited.")
+    roster_name: Limit = Field(default=1023, description="Characters of a contact's or a group's name; 0 = unlimited.")
+    subscription_requests: Limit = Field(default=200, description="Requests that may wait for one account's answer; 0 = unlimited.")
+
+
+class RouterSettings(CommonSettings):
+    """Everything that the router obeys."""
+
+    limits: Limits = Limits()
