@@ -33,6 +33,8 @@ class FramerLimits:
 BEFORE_AUTHENTICATION: Final = FramerLimits(stanza_bytes=16 * 1024, tag_bytes=8 * 1024, depth=16, attributes=32, namespaces=64, children=32)
 """What a stranger may send: enough for a header, a SASL exchange and a registration form."""
 
+AFTER_AUTHENTICATION: Final = FramerLimits()
+
 
 class Header(msgspec.Struct, frozen=True):
     """The opening tag of a stream."""
