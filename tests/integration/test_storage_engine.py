@@ -194,6 +194,24 @@ async def test_another_process_that_keeps_the_lock_makes_it_unavailable(database
     await add(database, "x")
 
 
+async def test_a_full_disk_is_unavailable_and_passes(database: Database) -> None:
+    big = {"name": "x" * 1_000_000}
+
+    async def insert(connection: AsyncConnection, row: dict[str, str]) -> None:
+        await connection.execute(ADD, row)
+
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("PRAGMA max_page_count = 100")
+    works = (database.submit(lambda connection, row=row: insert(connection, row)) for row in ({"name": "small"}, big))  # type: ignore[misc]
+    outcomes = await asyncio.gather(*works, return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["database or disk is full"] * 2
+    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("PRAGMA max_page_count = 10000")
+    await add(database, "after")
+    assert await names(database) == ["after"]
+
+
 async def test_a_file_that_is_no_database_is_told_at_opening(tmp_path: Path) -> None:
     Path(tmp_path, "a.db").write_bytes(b"no database at all, but long enough to look at" * 100)  # noqa: ASYNC240
     database = Database(f"sqlite:///{tmp_path}/a.db")

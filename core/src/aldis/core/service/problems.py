@@ -3,16 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from aldis.core.service.collected import Collected
 from aldis.core.service.schema import Known
 from aldis.core.service.text import one_line, quoted
-
-if TYPE_CHECKING:
-    from aldis.core.service.sources import Collected
 
 WORDS = {
     "bool_type": "must be either true or false",
@@ -63,12 +61,12 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else "leave it out"
 
 
-def explain(error: ValidationError, known: Mapping[tuple[str, ...], Known], collected: "Collected") -> list[str]:
+def explain(error: ValidationError, known: Mapping[tuple[str, ...], Known], collected: Collected) -> list[str]:
     """A line for each thing that pydantic found."""
     return [_explain(detail, known, collected) for detail in error.errors(include_url=False)]
 
 
-def _explain(detail: ErrorDetails, known: Mapping[tuple[str, ...], Known], collected: "Collected") -> str:
+def _explain(detail: ErrorDetails, known: Mapping[tuple[str, ...], Known], collected: Collected) -> str:
     location: tuple[int | str, ...] = detail["loc"]
     value = detail.get("input")
     context: dict[str, Any] = detail.get("ctx", {})

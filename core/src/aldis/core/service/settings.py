@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr, ValidationError
 
+from aldis.core.service.collected import Collected
 from aldis.core.service.problems import SettingsError, Wrong, explain
 from aldis.core.service.schema import known_settings
-from aldis.core.service.sources import Collected, collect, read_toml
+from aldis.core.service.sources import collect, read_toml
 from aldis.core.service.text import one_line
 
 __all__ = ["SEARCH", "SecretUrl", "Section", "Settings", "SettingsError", "Shown", "Wrong", "load", "show"]
