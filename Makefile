@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak docs lock bench clean
+.PHONY: help run test check soak bench docs lock clean
 
 INPUTS := requirements.lock requirements-run.lock requirements-uv.lock tools/setup.sh $(wildcard */pyproject.toml services/*/pyproject.toml)
 DEV := .venv/.has-dev
@@ -14,7 +14,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(RUN)  ## run the whole server in the foreground (Ctrl-C stops it); ARGS="--config FILE" is handed on
-	@if [ -t 0 ]; then set -m; fi; .venv/bin/aldis serve $(ARGS)
+	@exec .venv/bin/aldis serve $(ARGS)
 
 test: $(DEV)  ## run everything: check, integration, interop and end-to-end tests, with what they need from Debian
 	$(GATE) test
@@ -24,6 +24,9 @@ check: $(DEV)  ## the gate for every commit: format, lint, types, imports, unit,
 
 soak: $(DEV)  ## long tests, and scenarios on 200 fault seeds
 	$(GATE) soak
+
+bench: $(DEV)  ## measure on this machine: microseconds of each part, and what they add up to
+	@for measure in $(sort $(wildcard bench/*.py)); do echo "== $$measure"; .venv/bin/python $$measure || exit 1; done
 
 docs: $(DEV)  ## write the generated pages in docs/
 	@for generator in $(sort tools/spec_refs.py $(wildcard tools/*_reference.py)); do .venv/bin/python $$generator || exit 1; done

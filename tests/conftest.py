@@ -23,6 +23,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("soak" if os.environ.get("ALDIS_TEST_SOAK") else "check")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in a folder that is named like a mark."""
+    for item in items:
+        for mark in {"integration", "interop"} & set(item.path.parts):
+            item.add_marker(mark)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that takes `fault_seed` once calm (None) and once on each seed."""
     if "fault_seed" in metafunc.fixturenames:

@@ -1,6 +1,11 @@
 """Storage: the database, and the migrations that shape it."""
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from aldis.core.storage.engine import Database
 from aldis.core.storage.errors import MigrationError, StorageUnavailable
 
-__all__ = ["Database", "MigrationError", "StorageUnavailable"]
+__all__ = ["Database", "MigrationError", "StorageUnavailable", "Transaction"]
+
+Transaction = AsyncConnection
+"""What a store is handed to write in, by this name for those who hand it on and know no SQL."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.core.bus.port import Bus
 from aldis.core.contracts.base import Origin
@@ -18,6 +17,7 @@ from aldis.core.shards.effects import Effect
 from aldis.core.shards.output import Output
 from aldis.core.shards.sessions import Session, Sessions
 from aldis.core.shards.turn import Turn
+from aldis.core.storage import Transaction
 from aldis.core.xmpp.errors.stanza import StanzaError
 from aldis.core.xmpp.feature import Registry
 from aldis.router.domain.roster import Limits, Roster, Step
@@ -104,7 +104,7 @@ class Committer(Protocol):
 class Once(Protocol):
     """The outbox."""
 
-    async def once(self, origin: Origin, decide: Callable[[AsyncConnection], Awaitable[tuple[Effect, ...]]]) -> tuple[Effect, ...]:
+    async def once(self, origin: Origin, decide: Callable[[Transaction], Awaitable[tuple[Effect, ...]]]) -> tuple[Effect, ...]:
         """Commit a change and its effects, once for each origin."""
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Awaitable
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled, AccountForgotten
 from aldis.core.contracts.base import Message
 from aldis.core.shards.effects import Effect
 from aldis.core.shards.turn import Turn
+from aldis.core.storage import Transaction
 from aldis.router.context import Shard
 from aldis.router.domain.subscription import farewell
 from aldis.router.features.binding import Binding
@@ -31,7 +30,7 @@ class AccountEvents:
         return self._forget(account, message, turn) if isinstance(message, AccountDeleted) else None
 
     async def _forget(self, account: str, message: AccountDeleted, turn: Turn) -> None:
-        async def decide(tx: AsyncConnection) -> tuple[Effect, ...]:
+        async def decide(tx: Transaction) -> tuple[Effect, ...]:
             gone = await self._shard.tools.store.forget(tx, account)
             return tuple(
                 subscription_stanza(action.value, account, item.jid, message.origin) for item in gone for action in farewell(item.state)

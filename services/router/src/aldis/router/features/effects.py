@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.core.contracts.base import Origin
 from aldis.core.contracts.envelope import Envelope, Kind
 from aldis.core.shards.effects import Effect
 from aldis.core.shards.turn import Turn
+from aldis.core.storage import Transaction
 from aldis.router.context import Decision, Shard
 from aldis.router.domain.roster import Step, push, removal
 from aldis.router.features.presence import Presences, made
@@ -42,7 +42,7 @@ class Changes:
         account, roster, step = decision.account, decision.roster, decision.step
         version: list[int | None] = []
 
-        async def decide(tx: AsyncConnection) -> tuple[Effect, ...]:
+        async def decide(tx: Transaction) -> tuple[Effect, ...]:
             version.clear()
             now = int(self._shard.tools.clock.time() * 1000)
             version.append(await self._shard.tools.store.record(tx, account, step, now=now))
@@ -53,7 +53,7 @@ class Changes:
             roster.apply(step, roster.version if version[0] is None else version[0])
         self.carry_out(effects, turn)
 
-    async def once(self, origin: Origin, decide: Callable[[AsyncConnection], Awaitable[tuple[Effect, ...]]], turn: Turn) -> None:
+    async def once(self, origin: Origin, decide: Callable[[Transaction], Awaitable[tuple[Effect, ...]]], turn: Turn) -> None:
         """The same for a change of another kind."""
         self.carry_out(await self._shard.outbox.once(origin, decide), turn)
 
