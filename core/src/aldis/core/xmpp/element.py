@@ -18,7 +18,13 @@ def parse_children(children: bytes) -> list[etree._Element]:
     `BadRequest` all the same.
     """
     # lxml goes silent after an undefined entity with resolve_entities=False; a parser costs little beside the parse
-    parser = etree.XMLParser(resolve_entities="internal", no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
+    parser = etree.XMLParser(
+        resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than this value
+        no_network=True,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
     try:
         root = etree.fromstring(_OPEN + children + _SHUT, parser)
     except etree.XMLSyntaxError:
@@ -28,7 +34,7 @@ def parse_children(children: bytes) -> list[etree._Element]:
 
 def element(namespace: str, name: str, text: str = "", /, **attributes: str) -> etree._Element:
     """A new element whose namespace is its default one."""
-    made = etree.Element(f"{{{namespace}}}{name}", attributes, nsmap={None: namespace})
+    made = etree.Element(f"{{{namespace}}}{name}", attributes, nsmap={None: namespace})  # type: ignore[dict-item]  # the stubs know no default namespace
     if text:
         made.text = text
     return made
