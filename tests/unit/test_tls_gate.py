@@ -35,7 +35,7 @@ class Turns:
 
 
 async def drained(gate: HandshakeGate) -> None:
-    while gate.waiting:  # noqa: ASYNC110 each turn of this loop is one of the gate's
+    while gate.waiting:
         await asyncio.sleep(0)
 
 
