@@ -1,5 +1,8 @@
 """Framing: what comes out, what stands alone, what is refused and when (RFC 6120 §4, §11)."""
 
+import re
+from collections.abc import Callable
+from typing import cast
 from xml.parsers import expat
 
 import pytest
@@ -13,6 +16,7 @@ from aldis.core.xmpp.errors.stream import (
     StreamError,
     UnsupportedEncoding,
 )
+from aldis.core.xmpp.stream.expat import defers, new_parser
 from aldis.core.xmpp.stream.framer import Framer
 from aldis.core.xmpp.stream.frames import Event, Footer, Frame, FramerLimits, Header
 
@@ -318,3 +322,32 @@ def test_this_expat_reports_a_tag_when_its_last_byte_arrives() -> None:
     framer = Framer(FramerLimits())
     framer.feed(OPEN + b"<message to='romeo@montague.lit'")
     assert len(framer.feed(b"/>")) == 1, expat.EXPAT_VERSION
+
+
+def test_an_expat_that_defers_is_found_out() -> None:
+    class Deferring:
+        """Reports tags as expat 2.6 does: a tag that did not come whole waits for more."""
+
+        StartElementHandler: Callable[[str, dict[str, str]], object]
+
+        def Parse(self, data: bytes, isfinal: bool) -> None:  # noqa: N802  pyexpat's name
+            for tag in re.findall(rb"<(\w+)>", data):
+                self.StartElementHandler(tag.decode(), {})
+
+    assert defers(cast("expat.XMLParserType", Deferring()))
+    assert not defers(new_parser())
+
+
+def test_the_xml_prefix_needs_no_declaration() -> None:
+    declared = b" xmlns:xml='http://www.w3.org/XML/1998/namespace'"
+    frame = one(b"<message%b><body xml:lang='en'>x</body></message>" % declared, OPEN[:-1] + declared + b">")
+    assert frame.children == b"<body xml:lang='en'>x</body>"
+
+
+def test_a_session_does_not_grow_with_the_names_that_it_sees() -> None:
+    framer = Framer(FramerLimits())
+    framer.feed(OPEN)
+    for turn in range(3000):
+        assert len(framer.feed(b"<message>%b</message>" % b"".join(b"<n%d/>" % (turn * 20 + n) for n in range(20)))) == 1
+        assert framer._fed < 300_000  # by one parser
+    assert framer.error is None

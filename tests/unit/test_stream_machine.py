@@ -365,6 +365,7 @@ def test_a_client_may_send_its_new_header_before_it_has_its_success() -> None:
     client = Client()
     client.sends(HEADER + PLAIN + b"\n" + HEADER + BIND[:20])
     client.sends(BIND[20:] + b"<presence/>")
+    client.stream.rest()
     client.stream.sasl_success(None, JULIET)
     assert list(client.events()) == [StreamOpened("capulet.lit", "it", first=False), BindRequested("balcony")]
     client.stream.bound(BALCONY)
@@ -412,6 +413,12 @@ def test_a_resource_is_bound() -> None:
     assert client.stream.jid == BALCONY
 
 
+def test_a_resource_may_be_written_in_any_way_that_xml_allows() -> None:
+    client = Client().logs_in()
+    written = b"<b:bind xmlns:b='urn:ietf:params:xml:ns:xmpp-bind'><b:resource>ba<![CDATA[l]]>c&#111;ny</b:resource></b:bind>"
+    assert client.sends(b"<iq type='set' id='b1'>%b</iq>" % written) == [BindRequested("balcony")]
+
+
 @pytest.mark.parametrize("inside", [b"", b"<resource/>", b"<resource></resource>", b"<other xmlns='x'>y</other>"])
 def test_the_server_may_choose_the_resource(inside: bytes) -> None:
     client = Client().logs_in()
@@ -430,7 +437,7 @@ def test_a_refused_resource_can_be_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    "iq", [BIND.replace(b" id='b1'", b""), BIND.replace(b"'set'", b"'get'"), BIND.replace(b"<resource>", b"<resource xmlns='%%'>")]
+    "iq", [BIND.replace(b" id='b1'", b""), BIND.replace(b"'set'", b"'get'"), BIND.replace(b"<resource>", b"<resource/><resource>")]
 )
 def test_a_bad_request_to_bind_is_answered(iq: bytes) -> None:
     client = Client().logs_in()

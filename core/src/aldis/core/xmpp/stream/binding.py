@@ -2,18 +2,35 @@
 
 from typing import Final
 
-from lxml import etree
-
 from aldis.core.xmpp.errors.stanza import BadRequest
 from aldis.core.xmpp.namespaces import BIND
+from aldis.core.xmpp.stream.expat import new_parser
 
-_RESOURCE: Final = f"{{{BIND}}}bind/{{{BIND}}}resource"
+_RESOURCE: Final = ["iq", f"{BIND}}}bind", f"{BIND}}}resource"]
 
 
 def wanted_resource(children: bytes) -> str | None:
-    """Return the resource in a `<bind/>`, as it stands there; None leaves the choice to the server."""
-    try:
-        root = etree.fromstring(b"<iq xmlns='jabber:client'>" + children + b"</iq>")
-    except etree.XMLSyntaxError:  # libxml2 minds namespace names that are no URI, expat does not
-        raise BadRequest from None
-    return root.findtext(_RESOURCE) or None
+    """Return the resource in the `<bind/>` that a frame holds, as it stands there; None leaves the choice to the server."""
+    path: list[str] = []
+    found: list[str] = []
+
+    def starts(name: str, _: dict[str, str]) -> None:
+        path.append(name)
+        if path == _RESOURCE:
+            found.append("")
+
+    def ends(_: str) -> None:
+        path.pop()
+
+    def characters(text: str) -> None:
+        if path == _RESOURCE:
+            found[-1] += text
+
+    parser = new_parser()
+    parser.StartElementHandler = starts
+    parser.EndElementHandler = ends
+    parser.CharacterDataHandler = characters
+    parser.Parse(b"<iq>" + children + b"</iq>", True)
+    if len(found) > 1:
+        raise BadRequest("one resource at a time")
+    return found[0] or None if found else None

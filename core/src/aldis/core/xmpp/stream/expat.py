@@ -40,17 +40,20 @@ def _create() -> expat.XMLParserType:
 
 @cache
 def _refuse_deferring_expat() -> None:
-    """Raise if expat keeps back tokens that a later feed completed, which makes a chat hang (expat ≥ 2.6 with an old pyexpat)."""
-    parser = _create()
-    seen: list[str] = []
-    parser.StartElementHandler = lambda name, _: seen.append(name)
-    for piece in (b"<probe><probed", b">"):
-        parser.Parse(piece, False)
-    if len(seen) != 2:
+    if defers(_create()):
         raise RuntimeError(
             f"{expat.EXPAT_VERSION} defers reparsing and this Python can't turn that off; "
             "install a Python whose xml.parsers.expat has SetReparseDeferralEnabled (3.11.9, 3.12.3 or later)"
         )
+
+
+def defers(parser: expat.XMLParserType) -> bool:
+    """Tell if a parser keeps back a tag that a later feed completed: with such a one a chat hangs (expat ≥ 2.6, old pyexpat)."""
+    seen: list[str] = []
+    parser.StartElementHandler = lambda name, _: seen.append(name)
+    for piece in (b"<probe><probed", b">"):
+        parser.Parse(piece, False)
+    return len(seen) != 2
 
 
 def count_declarations(element: bytes) -> int:

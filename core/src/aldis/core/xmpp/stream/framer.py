@@ -19,7 +19,7 @@ from aldis.core.xmpp.errors.stream import (
 from aldis.core.xmpp.namespaces import CLIENT, SERVER, STREAMS
 from aldis.core.xmpp.stream.expat import count_declarations, new_parser, translate
 from aldis.core.xmpp.stream.frames import Event, Footer, Frame, FramerLimits, Header
-from aldis.core.xmpp.stream.standalone import declarations, elements, is_empty_tag, quoted, stand_alone, tag_end, tag_name
+from aldis.core.xmpp.stream.standalone import Scope, is_empty_tag, tag_end, tag_name
 
 _WHITE: Final = b" \t\r\n"
 _LANG: Final = "http://www.w3.org/XML/1998/namespace}lang"
@@ -41,42 +41,10 @@ class Framer:
     """
 
     __slots__ = (
-        "_attrs",
-        "_boundary",
-        "_closed",
-        "_content",
-        "_depth",
-        "_events",
-        "_failed_at",
-        "_fed",
-        "_foreign",
-        "_head",
-        "_header",
-        "_kept",
-        "_lang",
-        "_limits",
-        "_marks",
-        "_max_attribute",
-        "_max_attributes",
-        "_max_children",
-        "_max_depth",
-        "_max_name",
-        "_max_namespaces",
-        "_max_stanza",
-        "_max_tag",
-        "_names",
-        "_outer",
-        "_parser",
-        "_prefixes",
-        "_root",
-        "_shift",
-        "_simple",
-        "_start",
-        "_text",
-        "_usual",
-        "_window",
-        "_worth_a_look",
-        "error",
+        "_attrs", "_boundary", "_closed", "_depth", "_events", "_failed_at", "_fed", "_foreign", "_head", "_opened", "_kept",
+        "_lang", "_limits", "_marks", "_max_attribute", "_max_attributes", "_max_children", "_max_depth", "_max_name",
+        "_max_namespaces", "_max_stanza", "_max_tag", "_names", "_parser", "_root", "_scope", "_shift", "_start", "_text",
+        "_window", "_worth_a_look", "error",
     )  # fmt: skip
 
     def __init__(self, limits: FramerLimits) -> None:
@@ -112,7 +80,7 @@ class Framer:
         """Begin a new stream and forget everything received, so that nothing sent in clear outlives STARTTLS (RFC 6120 §5.4.3.3)."""
         self.error = None
         self._parser: XMLParserType | None = None
-        self._header: Header | None = None
+        self._opened = False
         self._closed = False
         self._window: bytes | bytearray = b""
         self._kept: bytes | bytearray = b""
@@ -123,11 +91,8 @@ class Framer:
         self._marks: list[int] = []
         self._names: list[str] = []
         self._text: list[str] = []
-        self._content = self._head = b""
-        self._outer: dict[bytes, bytes] = {}
-        self._prefixes: tuple[bytes, ...] = ()
-        self._usual = (b"", b"")
-        self._simple = False
+        self._head = b""
+        self._scope = Scope({}, "")
 
     def restart(self, after: Frame) -> list[Event]:
         """Begin a new stream with the bytes that came behind `after` in the chunk last fed, whatever was made of them so far.
@@ -152,7 +117,7 @@ class Framer:
         events: list[Event] = []
         self._events = events
         try:
-            if self._header is None:
+            if not self._opened:
                 self._feed_prolog(data)
             else:
                 self._take(data)
@@ -185,7 +150,7 @@ class Framer:
             return
         cut = max(0, declaration + 1 - before)  # with its `<`, which may already be one too many
         self._parse(data[:cut])
-        if self._header is None:
+        if not self._opened:
             raise RestrictedXml("no document type is allowed")
         self._parse(data[cut:])
 
@@ -205,7 +170,7 @@ class Framer:
     def _open(self) -> None:
         """Make a parser; in mid-stream it reads the header's declarations first, and then the window's uncut beginning again."""
         parser = self._parser = new_parser()
-        if self._header is None:
+        if not self._opened:
             self._depth = self._fed = self._shift = self._boundary = 0
             parser.XmlDeclHandler = self._xml_declaration
             parser.StartDoctypeDeclHandler = self._doctype
@@ -253,7 +218,7 @@ class Framer:
         elif cut != self._shift:
             self._window = self._window[cut - self._shift :]
             self._shift = cut
-        if self._fed > _RENEW and self._header is not None and len(self._window) < self._fed // 2:
+        if self._fed > _RENEW and self._opened and len(self._window) < self._fed // 2:
             self._renew()
 
     def _renew(self) -> None:
@@ -339,8 +304,8 @@ class Framer:
             self._text.append(text)
 
     def _declared(self, prefix: str | None, uri: str | None) -> None:
-        self._outer[(prefix or "").encode()] = quoted(uri or "")
-        self._attrs[prefix or ""] = uri or ""
+        if prefix != "xml":  # bound everywhere
+            self._attrs[prefix or ""] = uri or ""
 
     def _element_starts(self, name: str, attrs: dict[str, str]) -> None:
         depth = self._depth
@@ -397,18 +362,14 @@ class Framer:
         content = namespaces.get("", "")
         if content in ("", STREAMS):  # the content namespace may have a prefix instead (RFC 6120 §4.8.5)
             content = next((uri for uri in (CLIENT, SERVER) if uri in namespaces.values()), "")
-        self._content = raw = quoted(content)
-        self._outer.setdefault(b"", b"''")
-        self._simple = self._outer[b""] == raw
-        self._usual = (b" xmlns=%b" % raw, b' xmlns="%b"' % raw[1:-1])
-        self._prefixes = tuple(prefix + b":" for prefix in self._outer if prefix)
-        scope = b"".join(b" xmlns%b=%b" % (b":" + prefix if prefix else b"", uri) for prefix, uri in self._outer.items())
-        self._head = b"<%b%b>" % (tag_name(self._window, start - self._shift), scope)
+        self._scope = scope = Scope(namespaces, content)
+        self._head = b"<%b%b>" % (tag_name(self._window, start - self._shift), scope.declared)
         own = {key: value for key, value in attrs.items() if "}" not in key}
         if _LANG in attrs:
             self._lang = own["xml:lang"] = attrs[_LANG]
-        self._header = Header(own, content, namespaces)
-        self._events.append(self._header)
+        self._attrs = {}
+        self._opened = True
+        self._events.append(Header(own, content, namespaces))
 
     def _element_ends(self, name: str) -> None:
         depth = self._depth = self._depth - 1
@@ -433,7 +394,7 @@ class Framer:
         if marks:
             end = window.find(b">", stop) + 1
             marks.append(closing)
-            children = self._children(window, start, stop, marks)
+            children = self._scope.cut(window, start, stop, marks, shift)
         else:
             end = stop if is_empty_tag(window, start, stop) else window.find(b">", stop) + 1
             children = b""
@@ -441,7 +402,7 @@ class Framer:
         attrs = self._attrs
         if end - start > self._worth_a_look:
             self._limit_element(window, start, end)
-        if not attrs.keys() <= _PLAIN:
+        if not _PLAIN.issuperset(attrs):
             attrs = _plain(attrs)
         if self._lang and "xml:lang" not in attrs:
             attrs["xml:lang"] = self._lang
@@ -451,41 +412,6 @@ class Framer:
         else:
             ns, _, local = self._foreign.rpartition("}")
             self._events.append(Frame(ns, local, attrs, children, tuple(self._names), self._foreign_ends(), end))
-
-    def _children(self, window: bytes | bytearray, start: int, stop: int, marks: list[int]) -> bytes:
-        """Cut the children: nearly always the bytes between the tags as they are.
-
-        Not so if text stands between them or a declaration that they need stands outside.
-        """
-        shift = self._shift
-        first = marks[0] - shift
-        if (
-            self._simple
-            and self._side_by_side(window, marks)
-            and (window.find(b"xmlns", start, first) < 0 or self._declares_the_usual(window[start:first]))
-        ):
-            for prefix in self._prefixes:
-                if window.find(prefix, first, stop) >= 0:
-                    break
-            else:
-                return bytes(window[first:stop])
-        return stand_alone(elements(window, [mark - shift for mark in marks]), self._outer | declarations(window, start), self._content)
-
-    def _side_by_side(self, window: bytes | bytearray, marks: list[int]) -> bool:
-        """Tell if no text stands between the children or behind them."""
-        shift = self._shift
-        for at in range(1, len(marks), 2):
-            stop = marks[at]
-            following = marks[at + 1]
-            if stop != following:  # not an empty-element tag, or text follows it
-                stop -= shift
-                if window.find(b">", stop) + 1 != following - shift or not window.startswith(b"</", stop):
-                    return False
-        return True
-
-    def _declares_the_usual(self, tag: bytes | bytearray) -> bool:
-        """Tell if a tag in which `xmlns` occurs declares no more than the content namespace, as default."""
-        return tag.count(b"xmlns") == 1 and (self._usual[0] in tag or self._usual[1] in tag)
 
     def _limit_element(self, window: bytes | bytearray, start: int, end: int) -> None:
         """Check what a small element can't violate."""

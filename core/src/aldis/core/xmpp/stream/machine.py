@@ -6,7 +6,6 @@ while (event := stream.next_event()) is not None:    # StreamOpened, TlsRequeste
 transport.write(stream.take_output())
 """
 
-from collections import deque
 from typing import Final, cast
 
 from aldis.core.xmpp.errors.sasl import Aborted, EncryptionRequired, InvalidMechanism, MalformedRequest, SaslFailure
@@ -78,8 +77,8 @@ class C2sStream:
         self._greeted = False
         self._last: Frame | None = None
         self._held = bytearray()
-        self._parts: deque[Part] = deque()
-        self._events: deque[Event] = deque()
+        self._parts: list[Part] = []  # the next one last
+        self._events: list[Event] = []
         self._out: list[bytes] = []
         self._began = self._heard = now
 
@@ -138,17 +137,17 @@ class C2sStream:
                 return None
             try:
                 if self._parts:
-                    self._take(self._parts.popleft())
+                    self._take(self._parts.pop())
                 elif self._framer.error is not None:
                     raise self._framer.error
                 elif self._held:
                     data, self._held = bytes(self._held), bytearray()
-                    self._parts.extend(self._framer.feed(data))
+                    self._parts = self._framer.feed(data)[::-1]
                 else:
                     return None
             except StreamError as error:
                 self.close(error)
-        return self._events.popleft()
+        return self._events.pop(0)
 
     def take_output(self) -> bytes:
         """Return the bytes to send to the client."""
@@ -158,7 +157,8 @@ class C2sStream:
 
     def rest(self) -> None:
         """Let go of parser and buffers, for sessions that fall silent."""
-        self._framer.rest()
+        if self._state not in WAITING:  # what was sent ahead of an answer is still wanted
+            self._framer.rest()
 
     # ── time ──
 
@@ -225,9 +225,8 @@ class C2sStream:
             self._greeted = False
             self._out.append(features.success(data))
             self._framer.limits = self._settings.limits
-            self._parts.clear()
             if self._last is not None:
-                self._parts.extend(self._framer.restart(after=self._last))
+                self._parts = self._framer.restart(after=self._last)[::-1]
                 self._last = None
 
     def sasl_failure(self, failure: SaslFailure) -> None:

@@ -35,7 +35,7 @@ def declarations(data: bytes | bytearray, start: int) -> dict[bytes, bytes]:
         name, value = match.groups()
         if name == b"xmlns":
             found[b""] = bytes(value)
-        elif name.startswith(b"xmlns:"):
+        elif name.startswith(b"xmlns:") and name != b"xmlns:xml":
             found[bytes(name[6:])] = bytes(value)
         position = match.end()
     return found
@@ -63,6 +63,57 @@ def quoted(uri: str) -> bytes:
     """Write a namespace name as an attribute value, white space included (XML §3.3.3)."""
     value = escape(uri).replace("\t", "&#9;").replace("\n", "&#10;").replace("\r", "&#13;")
     return f"'{value}'".encode()
+
+
+class Scope:
+    """What a stream header declares around the stanzas, and what that means for cutting their content."""
+
+    __slots__ = ("_content", "_outer", "_prefixes", "_simple", "_usual", "declared")
+
+    def __init__(self, namespaces: Mapping[str, str], content: str) -> None:
+        self._outer = {b"": b"''"} | {prefix.encode(): quoted(uri) for prefix, uri in namespaces.items()}
+        self._content = raw = quoted(content)
+        self._simple = self._outer[b""] == raw
+        self._usual = (b" xmlns=%b" % raw, b' xmlns="%b"' % raw[1:-1])
+        self._prefixes = tuple(prefix + b":" for prefix in self._outer if prefix)
+        self.declared = b"".join(b" xmlns%b=%b" % (b":" + prefix if prefix else b"", uri) for prefix, uri in self._outer.items())
+
+    def cut(self, window: bytes | bytearray, start: int, stop: int, marks: list[int], shift: int) -> bytes:
+        """Cut the children of the element at `start`, whose end tag is at `stop`: nearly always the bytes as they are.
+
+        Not so if text stands between them or a declaration that they need stands outside. `marks` are those of `elements`,
+        each greater by `shift`.
+        """
+        first = marks[0] - shift
+        if (
+            self._simple
+            and _side_by_side(window, marks, shift)
+            and (window.find(b"xmlns", start, first) < 0 or self._declares_the_usual(window[start:first]))
+        ):
+            for prefix in self._prefixes:
+                if window.find(prefix, first, stop) >= 0:
+                    break
+            else:
+                children = window[first:stop]
+                return children if isinstance(children, bytes) else bytes(children)
+        alone = elements(window, [mark - shift for mark in marks])
+        return stand_alone(alone, self._outer | declarations(window, start), self._content)
+
+    def _declares_the_usual(self, tag: bytes | bytearray) -> bool:
+        """Tell if a tag in which `xmlns` occurs declares no more than the content namespace, as default."""
+        return tag.count(b"xmlns") == 1 and (self._usual[0] in tag or self._usual[1] in tag)
+
+
+def _side_by_side(window: bytes | bytearray, marks: list[int], shift: int) -> bool:
+    """Tell if no text stands between the elements or behind them."""
+    for at in range(1, len(marks), 2):
+        stop = marks[at]
+        following = marks[at + 1]
+        if stop != following:  # not an empty-element tag, or text follows it
+            stop -= shift
+            if window.find(b">", stop) + 1 != following - shift or not window.startswith(b"</", stop):
+                return False
+    return True
 
 
 def stand_alone(children: Iterable[bytes], scope: Mapping[bytes, bytes], content: bytes) -> bytes:
