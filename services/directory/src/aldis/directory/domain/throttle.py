@@ -5,6 +5,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from typing import Final
 
 MOST_KEYS: Final = 20_000
+_MOST_DEBT: Final = 10
 
 
 class Throttle:
@@ -29,10 +30,10 @@ class Throttle:
         return self._burst == 0 or self._tokens(key, now) >= 1
 
     def spend(self, key: str, now: float) -> None:
-        """Take a token from the key's bucket, as far as there is one."""
+        """Take a token from the key's bucket; what was allowed while it was the last is owed, up to ten bursts."""
         if self._burst == 0:
             return
-        self._buckets[key] = max(0.0, self._tokens(key, now) - 1), now
+        self._buckets[key] = max(-_MOST_DEBT * self._burst, self._tokens(key, now) - 1), now
         self._buckets.move_to_end(key)
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)

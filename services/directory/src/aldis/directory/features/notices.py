@@ -67,11 +67,13 @@ class Notices:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+            self._task = None
         if self._subscription is not None:
             for batch in self._batches:
                 batch.ack()  # who confirmed is asked again by the next run
             self._batches.clear()
             await self._subscription.cancel()
+            self._subscription = None
 
     def wake(self) -> None:
         """There is something new to tell."""
