@@ -29,7 +29,8 @@ bench: $(DEV)  ## measure on this machine: microseconds of each part, and what t
 	@for measure in $(sort $(wildcard bench/*.py)); do echo "== $$measure"; .venv/bin/python $$measure || exit 1; done
 
 docs: $(DEV)  ## write the generated pages in docs/
-	@for generator in $(sort tools/spec_refs.py $(wildcard tools/*_reference.py)); do .venv/bin/python $$generator || exit 1; done
+	@.venv/bin/python tools/spec_refs.py
+	@.venv/bin/python tools/settings_reference.py aldis.launcher.settings:AldisSettings --output docs/settings.md
 
 lock: $(DEV)  ## pin the requirements anew; UPGRADE=1 moves to the newest versions
 	@tools/lock.sh
