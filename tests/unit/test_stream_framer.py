@@ -293,6 +293,7 @@ def test_nothing_follows_a_footer() -> None:
     events = framer.feed(OPEN + b"</stream:stream> \n<message/>&&&")
     assert isinstance(events[-1], Footer)
     assert framer.error is None
+    assert framer.idle
     assert framer.feed(b"<message/>") == []
 
 

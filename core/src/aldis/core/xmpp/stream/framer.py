@@ -30,6 +30,8 @@ _PIECE: Final = 16 * 1024
 """How much expat gets at once, so that limits act between pieces and an error wastes no more than this."""
 _RENEW: Final = 256 * 1024
 """After so many bytes a new parser takes over: expat never forgets a name."""
+_TEXT: Final = "text between stanzas"
+"""RFC 6120 §4.9.3.1."""
 _UNLIMITED: Final = 1 << 62
 
 
@@ -125,7 +127,11 @@ class Framer:
             if self._parser is not None and not self._closed:
                 self._settle()
         except (ExpatError, StreamError) as error:
-            self._fail(error)
+            if not self._closed:  # what follows a footer is nobody's concern
+                self._fail(error)
+        if self._closed or self.error is not None:
+            self._parser = None
+            self._window = b""
         return events
 
     # ── input ──
@@ -139,7 +145,6 @@ class Framer:
         before = len(self._window)
         self._take(data)
         window = self._window
-        self._failed_at = 0
         if window[0] in (0x00, 0xFE, 0xFF) or window[1:2] == b"\0":
             raise UnsupportedEncoding("this is not UTF-8")  # RFC 6120 §4.9.3.22
         if window[0] == 0xEF:
@@ -207,7 +212,8 @@ class Framer:
         consumed = parser.CurrentByteIndex
         self._limit_token(parser)
         if self._depth == 1:
-            self._refuse_text(consumed)
+            if self._has_text(consumed):
+                raise BadFormat(_TEXT)
             self._boundary = cut = consumed
         else:
             cut = self._start
@@ -244,11 +250,10 @@ class Framer:
             if len(value) * 4 > limit and len(value.encode()) > limit:
                 self._refuse(PolicyViolation("attribute too long"))
 
-    def _refuse_text(self, until: int) -> None:
-        """Refuse anything but white space between first-level elements (RFC 6120 §4.9.3.1)."""
-        begin = self._boundary - self._shift
-        if bytes(self._window[begin : until - self._shift]).partition(b"<")[0].strip(_WHITE):
-            raise BadFormat("text between stanzas")
+    def _has_text(self, until: int) -> bool:
+        """Tell if anything but white space stands between the last first-level element and here."""
+        gap = bytes(self._window[self._boundary - self._shift : until - self._shift])
+        return bool(gap.partition(b"<")[0].strip(_WHITE))
 
     def _refuse(self, error: StreamError) -> NoReturn:
         """Stop at the present token; expat runs on to the end of the piece, without handlers."""
@@ -263,22 +268,15 @@ class Framer:
 
     def _fail(self, error: ExpatError | StreamError) -> None:
         """Name the error that stands first in the stream, however the chunks were cut."""
-        if self._closed:
-            return  # what follows a footer is nobody's concern
         if isinstance(error, ExpatError):
             self._failed_at = self._live().ErrorByteIndex
             at = self._failed_at - self._shift
             error = translate(error, bytes(self._window[at : at + 4]))
-        if self._depth == 1 and self._failed_at > self._boundary:
-            try:
-                self._refuse_text(self._failed_at)
-            except BadFormat as earlier:
-                error = earlier
+        if self._depth == 1 and self._failed_at > self._boundary and self._has_text(self._failed_at):
+            error = BadFormat(_TEXT)
         elif self._depth > 1 and self._failed_at - self._start > self._max_stanza:
             error = PolicyViolation("stanza too long")
-        self.error = error
-        self._parser = None
-        self._window = b""
+        self.error = error.with_traceback(None)  # else it would keep the chunk
 
     # ── what expat reports ──
 
@@ -297,7 +295,7 @@ class Framer:
 
     def _cdata(self) -> None:
         if self._depth == 1:
-            self._refuse(BadFormat("text between stanzas"))
+            self._refuse(BadFormat(_TEXT))
 
     def _characters(self, text: str) -> None:
         if self._depth == 2:
@@ -320,8 +318,8 @@ class Framer:
                 self._refuse(PolicyViolation("too many children"))
         elif depth == 1:
             self._start = start = self._parser.CurrentByteIndex  # type: ignore[union-attr]  # it called this
-            if start != self._boundary:
-                self._refuse_text(start)
+            if start != self._boundary and self._has_text(start):
+                self._refuse(BadFormat(_TEXT))
             self._attrs = attrs
             self._marks = []
             self._names = []
@@ -378,7 +376,8 @@ class Framer:
         elif depth == 1:
             self._cut(self._parser.CurrentByteIndex)  # type: ignore[union-attr]
         elif depth == 0:
-            self._refuse_text(self._live().CurrentByteIndex)
+            if self._has_text(self._live().CurrentByteIndex):
+                self._refuse(BadFormat(_TEXT))
             self._closed = True
             self._events.append(Footer())
 

@@ -139,7 +139,7 @@ class C2sStream:
                 if self._parts:
                     self._take(self._parts.pop())
                 elif self._framer.error is not None:
-                    raise self._framer.error
+                    self.close(self._framer.error)
                 elif self._held:
                     data, self._held = bytes(self._held), bytearray()
                     self._parts = self._framer.feed(data)[::-1]
@@ -387,7 +387,7 @@ class C2sStream:
 
     def _stanza(self, frame: Frame) -> None:
         """Handle a stanza outside the fast path."""
-        if self._state is State.BOUND:
+        if self._may(Step.STANZA):
             self._check_sender(frame)
             self._events.append(StanzaReceived(frame))
         elif frame.name == "iq" and self._state is State.BINDABLE and frame.names == _BIND:
@@ -428,7 +428,7 @@ class C2sStream:
                     self._check_sender(part)
                 good += 1
             if self._framer.error is not None:
-                raise self._framer.error
+                self.close(self._framer.error)
         except StreamError as error:
             self.close(error)
         return cast("list[Frame]", parts if good == len(parts) else parts[:good])
