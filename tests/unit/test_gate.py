@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import pytest_runtest_setup
 from tools.gate import SKIPPED, Tally
-
-pytest_plugins = ("pytester",)
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_a" name="test_one"/>
@@ -34,18 +33,18 @@ def test_a_script_that_could_not_run_says_why_in_its_last_line() -> None:
     assert (tally.passed, tally.failed, tally.missed) == (1, ["lint"], ["e2e.sh: no docker here"])
 
 
-@pytest.fixture
-def pytester_with_needs(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeconftest((Path(__file__).parents[1] / "conftest.py").read_text())
-    pytester.makeini("[pytest]\nmarkers =\n    needs(*programs): x\n    integration: x\n    interop: x\n")
-    pytester.makepyfile("import pytest\n\n@pytest.mark.needs('no-such-program')\ndef test_client():\n    pass\n")
-    return pytester
+@pytest.mark.needs("sh")
+def test_a_test_whose_programs_are_there_runs(request: pytest.FixtureRequest) -> None:
+    pytest_runtest_setup(request.node)
 
 
 def test_a_missing_program_skips_a_test_on_a_desk_and_fails_it_under_ci(
-    pytester_with_needs: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    request.node.add_marker(pytest.mark.needs("no-such-program"))
     monkeypatch.delenv("CI", raising=False)
-    pytester_with_needs.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(skipped=1)
+    with pytest.raises(pytest.skip.Exception, match="not installed: no-such-program"):
+        pytest_runtest_setup(request.node)
     monkeypatch.setenv("CI", "true")
-    pytester_with_needs.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(errors=1)
+    with pytest.raises(pytest.fail.Exception, match="not installed: no-such-program"):
+        pytest_runtest_setup(request.node)
