@@ -1,0 +1,99 @@
+"""The whole server in one process, put together by hand: every service, one bus in memory, one database."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from aldis.core.bus.memory import MemoryBroker
+from aldis.core.policy import NoPolicy
+from aldis.core.service.process import Part
+from aldis.core.service.run import Host
+from aldis.core.shards.store import SqlRegistry
+from aldis.core.storage import Database
+from aldis.directory.app import Directory
+from aldis.gateway.app import Gateway
+from aldis.launcher.buses import Buses
+from aldis.launcher.settings import AldisSettings, check_shards
+from aldis.launcher.store import Store
+from aldis.router.app import Router
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """How many of each; tests run several of what otherwise is one."""
+
+    routers: int = 1
+    gateways: int = 1
+    shards: int = 1
+
+
+ONE: Final = Topology()
+
+
+class OneProcess:
+    """Every service of `aldis serve`; `parts` has them in the order in which they start."""
+
+    def __init__(
+        self,
+        host: Host[AldisSettings],
+        *,
+        topology: Topology = ONE,
+        broker: MemoryBroker | None = None,
+        durable: bool = True,
+        any_port: bool = False,
+    ) -> None:
+        """For tests: a `broker` with faults, `durable=False` without fsync, `any_port` on free ports. Raises `SettingsError`."""
+        settings = host.settings
+        check_shards(settings, topology.shards)
+        self.host = host
+        self.topology = topology
+        self._any_port = any_port
+        self.database = Database(settings.database.url.get_secret_value(), durable=durable)
+        self.registry = SqlRegistry(self.database)
+        self.broker = broker or MemoryBroker()
+        self.buses = Buses(self.broker)
+        self.directory = Directory(
+            settings=settings, bus=self.buses.connect("d"), database=self.database, clock=host.clock, registry=host.registry, log=host.log
+        )
+        self.routers = [self._router(index) for index in range(topology.routers)]
+        self.gateways = [self._gateway(index) for index in range(topology.gateways)]
+
+    @property
+    def parts(self) -> list[Part]:
+        """Gateways come last, so that nobody connects before everything is there."""
+        return [Store(self.database), self.buses, self.directory, *self.routers, *self.gateways]
+
+    def _router(self, index: int) -> Router:
+        host = self.host
+        return Router(
+            settings=host.settings,
+            bus=self.buses.connect("r"),
+            database=self.database,
+            clock=host.clock,
+            registry=self._metrics(index),
+            policy=NoPolicy(),
+            process=host.process,
+            log=host.log,
+            owns=tuple(range(index, self.topology.shards, self.topology.routers)),
+        )
+
+    def _gateway(self, index: int) -> Gateway:
+        host = self.host
+        gateway = Gateway(
+            settings=host.settings,
+            bus=self.buses.connect("g"),
+            gateways=self.registry,
+            shards=self.topology.shards,
+            clock=host.clock,
+            registry=self._metrics(index),
+            drop=self.routers[0].drop,
+            log=host.log,
+            any_port=self._any_port,
+        )
+        host.process.on_reload("certificate", gateway.reload)
+        return gateway
+
+    def _metrics(self, index: int) -> CollectorRegistry:
+        """The process's metrics for the first of a kind; each further one counts for itself."""
+        return self.host.registry if index == 0 else CollectorRegistry()

@@ -1,0 +1,34 @@
+"""The services' connections to the bus of one process, as a part."""
+
+import secrets
+from typing import Final
+
+from aldis.core.bus.memory import MemoryBroker, MemoryBus
+
+
+def incarnation(letter: str) -> str:
+    """A name for one run of one service that no other run has and nobody can guess; ids of stanzas hang on it."""
+    return letter + secrets.token_hex(6)
+
+
+class Buses:
+    """The services' connections as a part: closed when all services have stopped."""
+
+    name: Final = "bus"
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self.broker = broker
+        self._connections: list[MemoryBus] = []
+
+    def connect(self, letter: str) -> MemoryBus:
+        """One more connection, for the service that this letter stands for."""
+        bus = self.broker.connect(incarnation(letter))
+        self._connections.append(bus)
+        return bus
+
+    async def start(self) -> None:
+        """A bus in memory is there as soon as it is made."""
+
+    async def stop(self) -> None:
+        for bus in reversed(self._connections):
+            await bus.close()

@@ -1,0 +1,61 @@
+"""`aldis migrate`: bring the database to the shape that this version needs, or say what that would take."""
+
+import argparse
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from aldis.launcher.configuration import load_settings
+from aldis.launcher.lock import locked
+
+if TYPE_CHECKING:
+    from aldis.launcher.settings import AldisSettings
+
+
+def run(options: argparse.Namespace) -> int:
+    """Migrate under the data directory's lock; `--check` looks only, beside whatever runs."""
+    settings = load_settings(options.config)
+    if options.check:
+        files = asyncio.run(_pending(settings))
+    else:
+        with locked(settings.data_dir, "aldis migrate", patience=15.0):
+            files = asyncio.run(_migrate(settings))
+    if options.json:
+        print(json.dumps({"ok": not (options.check and files), "pending" if options.check else "applied": files}))
+    else:
+        word = "pending" if options.check else "applied"
+        print("\n".join(f"{word}: {file}" for file in files) or "nothing to do")
+    return 1 if options.check and files else 0
+
+
+async def _pending(settings: "AldisSettings") -> list[str]:
+    from aldis.core.storage import Database  # noqa: PLC0415  SQLAlchemy is heavy
+    from aldis.core.storage.migrations import pending  # noqa: PLC0415
+    from aldis.launcher.explain import explained  # noqa: PLC0415
+    from aldis.launcher.store import migration_sets  # noqa: PLC0415
+
+    sets = migration_sets()
+    with explained(settings):
+        database = Database(settings.database.url.get_secret_value())
+        if not database.path.exists():
+            return [f"{migrations.name}/{file.name}" for migrations in sets for file in migrations.files()]
+        await database.open()
+        try:
+            return await pending(database, sets)
+        finally:
+            await database.close()
+
+
+async def _migrate(settings: "AldisSettings") -> list[str]:
+    from aldis.core.storage import Database  # noqa: PLC0415
+    from aldis.core.storage.migrations import migrate  # noqa: PLC0415
+    from aldis.launcher.explain import explained  # noqa: PLC0415
+    from aldis.launcher.store import migration_sets  # noqa: PLC0415
+
+    database = Database(settings.database.url.get_secret_value())
+    with explained(settings):
+        try:
+            await database.open()
+            return [f"{applied.service}/{applied.file}" for applied in await migrate(database, migration_sets())]
+        finally:
+            await database.close()

@@ -1,0 +1,104 @@
+"""`aldis user …`: accounts, through the running server, or without one on the store itself."""
+
+import argparse
+import asyncio
+import getpass
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aldis.launcher.arguments import WITH_PASSWORD
+from aldis.launcher.configuration import load_settings, quick_data_dir
+from aldis.launcher.control_client import ask
+from aldis.launcher.failure import Failure
+from aldis.launcher.lock import Held, locked
+
+if TYPE_CHECKING:
+    from aldis.launcher.settings import AldisSettings
+
+PATIENCE: Final = 15.0
+"""Seconds to wait for a server that starts or stops, and for another command."""
+MOST_PASSWORD: Final = 4096
+DONE: Final = {"add": "added", "passwd": "has another password", "disable": "disabled", "enable": "enabled", "delete": "deleted"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it, and say so."""
+    question: dict[str, Any] = {"do": "user", "action": options.action, "account": _text(options.jid, "the account")}
+    if options.action in WITH_PASSWORD:
+        question["password"] = _password(options)
+    answer = _answer(options.config, question)
+    if options.json:
+        print(json.dumps(answer))
+    elif options.action == "list":
+        sys.stdout.write("".join(f"{account['jid']}{'  disabled' if account['disabled'] else ''}\n" for account in answer["accounts"]))
+    else:
+        print(f"{options.jid}: {DONE[options.action]}")
+    return 0
+
+
+def _answer(config: Path | None, question: dict[str, Any]) -> dict[str, Any]:
+    """From the running server, else from the store; a server that is just starting or stopping is waited for."""
+    data_dir = quick_data_dir(config, os.environ)
+    if data_dir is not None and (answer := ask(data_dir, question)) is not None:
+        return answer
+    settings = load_settings(config)
+    until = time.monotonic() + PATIENCE
+    while (answer := ask(settings.data_dir, question)) is None:
+        try:
+            return _without_server(settings, question)
+        except Held as held:
+            if not held.by_server or time.monotonic() > until:
+                raise
+        time.sleep(0.2)
+    return answer
+
+
+def _without_server(settings: "AldisSettings", question: dict[str, Any]) -> dict[str, Any]:
+    with locked(settings.data_dir, "aldis user", patience=PATIENCE):
+        from aldis.launcher.offline import answer  # noqa: PLC0415  the whole directory
+
+        found = asyncio.run(answer(settings, question))
+    print(f"aldis: no server is running; used the database in {settings.data_dir.absolute()}", file=sys.stderr)
+    return found
+
+
+def _password(options: argparse.Namespace) -> str:
+    if options.password is not None:
+        return _text(options.password, "the password")
+    if options.password_stdin:
+        return _from_stdin()
+    if not sys.stdin.isatty():
+        raise Failure(
+            "there is no terminal to ask for the password; give --password-stdin (or --password)", code=2, condition="no-password"
+        )
+    try:
+        password = getpass.getpass(f"Password for {options.jid}: ")
+        if getpass.getpass("The same again: ") != password:
+            raise Failure("the two passwords differ; nothing was changed")
+    except EOFError:
+        raise Failure("no password was given; nothing was changed") from None
+    return _text(password, "the password")
+
+
+def _from_stdin() -> str:
+    raw = sys.stdin.buffer.read(MOST_PASSWORD + 1)
+    line = raw.removesuffix(b"\n").removesuffix(b"\r")
+    if len(raw) > MOST_PASSWORD or b"\n" in line:
+        raise Failure("what is on standard input is more than one line with a password", code=2, condition="no-password")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise Failure("the password on standard input is not UTF-8", code=2, condition="no-password") from None
+
+
+def _text(argument: str, what: str) -> str:
+    """An argument that is text; Python lets other bytes through as lone surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise Failure(f"{what} is not UTF-8", code=2, condition="bad-request") from None
+    return argument
