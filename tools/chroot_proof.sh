@@ -4,7 +4,7 @@
 set -eu
 
 suite=${1:-bookworm}
-ready=${2:-ready}
+ready=${2:-serves}
 say() { echo "proof($suite): $*"; }
 [ "$(id -u)" = 0 ] || { echo "needs root: debootstrap and chroot do" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "needs debootstrap:  apt-get install -y debootstrap" >&2; exit 1; }
