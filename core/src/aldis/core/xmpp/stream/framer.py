@@ -110,11 +110,13 @@ class Framer:
         self._kept = b""
         if self._depth == 1 and not self._window and not self.error:
             self._parser = None
+            self._events, self._attrs, self._names, self._marks = [], {}, [], []
+            self._foreign = ""
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next chunk and return what it completes."""
         self._kept = b""
-        if self.error is not None or self._closed or not data:
+        if self._over() or not data:
             return []
         events: list[Event] = []
         self._events = events
@@ -129,10 +131,13 @@ class Framer:
         except (ExpatError, StreamError) as error:
             if not self._closed:  # what follows a footer is nobody's concern
                 self._fail(error)
-        if self._closed or self.error is not None:
+        if self._over():
             self._parser = None
             self._window = b""
         return events
+
+    def _over(self) -> bool:
+        return self._closed or self.error is not None
 
     # ── input ──
 
