@@ -23,7 +23,8 @@ class Held(Failure):
         purpose, _, pid = holder.partition(" ")
         who = "another server" if purpose == SERVE else f"another command ({purpose or 'unknown'})"
         mend = "stop it, or set another data_dir" if purpose == SERVE else "try again when it is done"
-        super().__init__(f"data_dir = {data_dir}: {who} uses it{f' (process {pid})' if pid else ''}; {mend}", condition="in-use")
+        self.where = f"data_dir = {data_dir}"
+        super().__init__(f"{self.where}: {who} uses it{f' (process {pid})' if pid else ''}; {mend}", condition="in-use")
         self.by_server = purpose == SERVE
 
 

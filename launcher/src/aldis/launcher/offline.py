@@ -1,5 +1,6 @@
 """Accounts without a running server: the directory alone, on the store, for one command."""
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,11 @@ from aldis.launcher.control_server import Answer
 from aldis.launcher.explain import explained
 from aldis.launcher.settings import AldisSettings
 from aldis.launcher.store import migration_sets
+
+
+def run(settings: AldisSettings, question: Mapping[str, Any]) -> Answer:
+    """Answer one question, in a loop of its own."""
+    return asyncio.run(answer(settings, question))
 
 
 async def answer(settings: AldisSettings, question: Mapping[str, Any]) -> Answer:

@@ -1,12 +1,12 @@
 """`aldis user …`: accounts, through the running server, or without one on the store itself."""
 
 import argparse
-import asyncio
 import getpass
 import json
 import os
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,17 +51,17 @@ def _answer(config: Path | None, question: dict[str, Any]) -> dict[str, Any]:
         try:
             return _without_server(settings, question)
         except Held as held:
-            if not held.by_server or time.monotonic() > until:
+            if not held.by_server:
                 raise
+            if time.monotonic() > until:
+                raise Failure(f"{held.where}: the server there takes no commands; see its log", condition="no-answer") from None
         time.sleep(0.2)
     return answer
 
 
 def _without_server(settings: "AldisSettings", question: dict[str, Any]) -> dict[str, Any]:
     with locked(settings.data_dir, "aldis user", patience=PATIENCE):
-        from aldis.launcher.offline import answer  # noqa: PLC0415  the whole directory
-
-        found = asyncio.run(answer(settings, question))
+        found: dict[str, Any] = import_module("aldis.launcher.offline").run(settings, question)
     print(f"aldis: no server is running; used the database in {settings.data_dir.absolute()}", file=sys.stderr)
     return found
 

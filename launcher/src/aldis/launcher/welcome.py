@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aldis.core.service.logging import Stream
+from aldis.gateway.settings import EVERYWHERE
 from aldis.launcher.report import Report
 
 
@@ -43,8 +44,9 @@ def _lines(answer: Mapping[str, Any], command: str) -> Iterator[str]:
     domain = answer["domains"][0]
     yield f"Aldis {answer['version']} serves {', '.join(answer['domains'])}"
     yield ""
-    for port in answer["listening"]:
-        yield f"  connect   {port['host']} port {port['port']} ({port['name']})"
+    where = {port["host"] for port in answer["listening"]}
+    ports = " or ".join(f"{port['port']} ({port['name']})" for port in answer["listening"])
+    yield f"  connect   {', '.join(where).replace(EVERYWHERE, 'any address of this machine')}, port {ports}, as a user of {domain}"
     for certificate in answer["certificates"]:
         if certificate["self_signed"]:
             yield f"  TLS       self-signed certificate; clients ask whether to trust SHA-256 {certificate['sha256']}"
