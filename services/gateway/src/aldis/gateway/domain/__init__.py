@@ -1,0 +1,1 @@
+"""What the gateway decides without looking at a socket or a clock."""

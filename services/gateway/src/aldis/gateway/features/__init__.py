@@ -1,0 +1,1 @@
+"""What the gateway adds to streams: one file for each specification."""

@@ -1,0 +1,346 @@
+"""Client streams over TCP: the stream core joined to a connection, the directory and the session's shard (RFC 6120, XEP-0368)."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Final
+
+from aldis.core.contracts.envelope import Envelope
+from aldis.core.shards.hub import Link
+from aldis.core.xmpp.errors.sasl import SaslFailure
+from aldis.core.xmpp.errors.stream import InternalServerError, StreamError
+from aldis.core.xmpp.jid import Jid
+from aldis.core.xmpp.stream.events import (
+    BindRequested,
+    Event,
+    PreBindIq,
+    SaslAborted,
+    SaslResponse,
+    SaslStarted,
+    StanzaReceived,
+    StreamClosed,
+    StreamOpened,
+    TlsRequested,
+)
+from aldis.core.xmpp.stream.frames import BEFORE_AUTHENTICATION, Frame, FramerLimits
+from aldis.core.xmpp.stream.machine import C2sStream
+from aldis.core.xmpp.stream.settings import C2sSettings, Mechanisms, no_extra_features
+from aldis.core.xmpp.stream.states import State
+from aldis.gateway.context import Challenge, Login
+from aldis.gateway.domain.conditions import Given, stream_error
+from aldis.gateway.domain.pace import Pace
+from aldis.gateway.domain.stanzas import inbound, outbound
+from aldis.gateway.features import xep_0077_registration
+from aldis.gateway.net.board import Board
+from aldis.gateway.net.tls import TlsLayer
+from aldis.gateway.net.wire import Hold, Wire
+from aldis.gateway.settings import GatewaySettings
+
+REST_AFTER: Final = 10.0
+"""Seconds of silence after which a session holds no parser."""
+
+
+def stream_settings(settings: GatewaySettings, mechanisms: Mechanisms, stream_id: Callable[[], str]) -> C2sSettings:
+    """What the stream core needs to know of the settings."""
+    limits, c2s = settings.limits, settings.c2s
+    size = limits.stanza_bytes
+    before = BEFORE_AUTHENTICATION
+    registration = settings.registration.enabled
+    return C2sSettings(
+        domains=settings.domains,
+        mechanisms=mechanisms,
+        stream_id=stream_id,
+        require_tls=c2s.require_tls and not c2s.plain_without_tls,
+        # in the clear nothing is offered that is then refused; over TLS clients find it by asking (XEP-0077 §3.1)
+        extra_features=_offer_registration if registration and (c2s.require_tls or c2s.plain_without_tls) else no_extra_features,
+        early_iqs=frozenset({xep_0077_registration.QUERY}) if registration else frozenset(),
+        sasl_failures=limits.sasl_attempts,
+        authenticate_seconds=limits.unauthenticated_seconds,
+        bind_seconds=limits.bind_seconds,
+        limits_before=replace(before, stanza_bytes=min(size, before.stanza_bytes)) if size else before,
+        limits=FramerLimits(stanza_bytes=size),
+    )
+
+
+def _offer_registration(_domain: str, authenticated: bool) -> bytes:
+    return b"" if authenticated else xep_0077_registration.STREAM_FEATURE
+
+
+class C2s(Wire):
+    """One client's connection, from the first byte to the last.
+
+    Until a resource is bound the stream core says what happens, one event at a time; what has to ask the directory is a task,
+    and no further event is taken before it is done. After that, frames become envelopes and envelopes become bytes.
+    """
+
+    __slots__ = ("_began", "_direct", "_link", "_login", "_pace", "_pinged", "_rested", "_stream", "_task")
+
+    def __init__(self, board: Board, *, direct: bool) -> None:
+        """`direct` if the connection begins with TLS (XEP-0368)."""
+        super().__init__(board, board.next_name())
+        self._direct = direct
+        self._began = 0.0
+        self._stream: C2sStream | None = None
+        self._link: Link | None = None
+        self._login: Login | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._pace: Pace | None = None
+        self._rested = self._pinged = 0.0
+
+    # ── the connection ──
+
+    def opened(self) -> None:
+        self._began = now = self.board.loop.time()
+        if self._direct:
+            self.start_tls()
+        else:
+            self._stream = C2sStream(self.board.streams, now=now)
+        seconds = self.board.settings.limits.unauthenticated_seconds
+        if seconds:
+            self._set_timer(seconds, self._due)
+
+    def secured(self, tls: TlsLayer) -> None:
+        bindings = tuple(tls.bindings)
+        self._log("stream.secured", tls=tls.protocol, cipher=tls.cipher)
+        if self._stream is None:
+            self._stream = C2sStream(self.board.streams, now=self._began, tls=True, bindings=bindings)
+        else:
+            self._stream.tls_established(bindings)
+
+    def received(self, data: bytes) -> None:
+        stream = self._stream
+        if stream is None:
+            raise RuntimeError("bytes came before TLS was there")
+        now = self.board.loop.time()
+        frames = stream.receive(data, now)
+        link = self._link
+        if frames and link is not None:
+            self._publish(frames, link)
+        self._pump(stream)
+        if link is not None and not self._ended:
+            self._slow_down(link, len(frames), len(data), now)
+
+    def ended(self, reason: str) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self._login = None
+        link = self._link
+        jid = None
+        if link is not None:
+            jid = link.jid or link.account
+            if link.jid:
+                self.board.figures.sessions.n -= 1
+            self.board.hub.end(link)
+        self._log("stream.closed", reason=reason, **({"jid": jid} if jid else {}))
+
+    def broken(self) -> None:
+        self.shut(InternalServerError())
+
+    def look_after(self, now: float) -> None:
+        """Let a silent session hold nothing that it does not need, and find out whether its client is still there."""
+        stream = self._stream
+        if stream is None or self._ended or stream.state is not State.BOUND:
+            return
+        heard = stream.last_heard
+        if heard > self._rested and now - heard >= REST_AFTER:
+            self._rested = now
+            stream.rest()
+        idle = self.board.settings.limits.idle_seconds
+        if idle and now - max(heard, self._pinged) >= idle:
+            self._pinged = now
+            self.send(b" ")  # RFC 6120 §4.6.1
+
+    def shut(self, error: StreamError | None) -> None:
+        """Close the stream, with an error or in peace."""
+        stream = self._stream
+        if stream is None or (self.tls is not None and not self.tls.established):
+            self.cut(error.condition if error is not None else "closed")
+            return
+        stream.close(error)
+        self._pump(stream)
+
+    # ── the session: the hub's Client ──
+
+    def stanza(self, stanza: Envelope, to: str) -> None:
+        if self._ended:
+            return
+        out = self._out
+        if not out:
+            self.board.mark(self)
+        out.append(outbound(stanza, to))
+        self.board.figures.given[stanza.kind].n += 1
+
+    def bound(self, jid: str) -> None:
+        stream = self._stream
+        if stream is None or stream.state is not State.BIND_ASKED:
+            return
+        self._stop_timer()
+        self._pace = Pace()
+        self.board.figures.sessions.n += 1
+        stream.bound(Jid.parse(jid))
+        self._log("session.bound", jid=jid)
+        self._pump(stream)
+
+    def bind_refused(self, error: bytes) -> None:
+        stream = self._stream
+        if stream is not None and stream.state is State.BIND_ASKED:
+            stream.bind_failed(Given(error))
+            self._pump(stream)
+
+    def close(self, condition: str, text: str) -> None:
+        self.shut(stream_error(condition, text))
+
+    # ── the hot path ──
+
+    def _publish(self, frames: list[Frame], link: Link) -> None:
+        hub = self.board.hub
+        taken = self.board.figures.taken
+        jid, account = link.jid, link.account
+        for frame in frames:
+            name = frame.name
+            flags = 0
+            if name == "presence" and "to" not in frame.attrs:
+                flags = int(hub.presence_flags(link, frame.attrs.get("type", "")))
+            hub.publish(link, inbound(frame, jid, account, hub.origin(link), flags))
+            taken[name].n += 1
+
+    def _slow_down(self, link: Link, stanzas: int, size: int, now: float) -> None:
+        """Read no more for a while, if the session or its shard had enough."""
+        board = self.board
+        if self._pace is not None:
+            wait = self._pace.spend(stanzas, board.stanza_seconds, size, board.byte_seconds, now)
+            if wait:
+                self.hold(Hold.PACE)
+                board.loop.call_later(wait, self.release, Hold.PACE)
+        if board.hub.congested(link):
+            self.hold(Hold.CONGESTED)
+            board.wait_for(link.queue, self)
+
+    # ── negotiation ──
+
+    def _pump(self, stream: C2sStream) -> None:
+        """Take events until one has to wait for an answer, and send what the stream has to say."""
+        while (self._task is None or stream.state is State.CLOSED) and (event := stream.next_event()) is not None:
+            self._handle(stream, event)
+        self._send_output(stream)
+
+    def _send_output(self, stream: C2sStream) -> None:
+        output = stream.take_output()
+        if output:
+            self.send(output)
+
+    def _handle(self, stream: C2sStream, event: Event) -> None:
+        match event:
+            case StanzaReceived(frame) if self._link is not None:
+                self._publish([frame], self._link)
+            case StreamOpened(domain, _, True):
+                self._log("stream.opened", domain=domain, tls=stream.secure)
+            case TlsRequested():
+                stream.starttls_proceed()
+                self._send_output(stream)
+                self.write_out()
+                self.start_tls()
+            case SaslStarted(mechanism, initial):
+                self._login = self._begin_login(stream, mechanism)
+                self._wait_for(self._step(stream, self._login, initial))
+            case SaslResponse(data) if self._login is not None:
+                self._wait_for(self._step(stream, self._login, data))
+            case SaslAborted():
+                self._login = None
+            case PreBindIq(frame):
+                self._wait_for(self._register(stream, frame))
+            case BindRequested(resource):
+                self._bind(stream, resource)
+            case StreamClosed(error, by_peer):
+                self._close_stream(stream, error, by_peer=by_peer)
+
+    def _begin_login(self, stream: C2sStream, mechanism: str) -> Login:
+        return Login(
+            self.board.context.directory,
+            mechanism,
+            domain=stream.domain or "",
+            peer=self.peer,
+            bindings=self.tls.bindings if self.tls is not None else {},
+            nonce=secrets.token_urlsafe(18),
+        )
+
+    async def _step(self, stream: C2sStream, login: Login, message: bytes | None) -> None:
+        try:
+            answer = await login.step(message)
+        except SaslFailure as failure:
+            self._login = None
+            self._log("stream.refused", mechanism=login.mechanism, condition=failure.condition)
+            stream.sasl_failure(failure)
+            return
+        if isinstance(answer, Challenge):
+            stream.sasl_challenge(answer.data)
+            return
+        self._login = None
+        stream.sasl_success(answer.data, answer.account)
+        self._log("stream.authenticated", account=str(answer.account), mechanism=login.mechanism)
+        self._rearm(stream)
+
+    async def _register(self, stream: C2sStream, frame: Frame) -> None:
+        stream.answer(
+            await xep_0077_registration.answer(
+                self.board.context,
+                frame,
+                domain=stream.domain or "",
+                peer=self.peer,
+                stranger=stream.account is None,
+                private=stream.secure or self.board.settings.c2s.plain_without_tls,
+            )
+        )
+
+    def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = self.board.spawn(self._guarded(work))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, then go on with the stream where it stopped."""
+        try:
+            await work
+            self._task = None
+            if self._stream is not None and not self._ended:
+                self._pump(self._stream)
+        except Exception as error:  # noqa: BLE001  our mistake; nobody else pays for it
+            self._task = None
+            self._fail(error)
+
+    def _bind(self, stream: C2sStream, resource: str | None) -> None:
+        hub = self.board.hub
+        if self._link is None:
+            self._link = hub.open(str(stream.account), self, self.peer)
+        hub.bind(self._link, resource or "", "")
+
+    def _close_stream(self, stream: C2sStream, error: StreamError | None, *, by_peer: bool) -> None:
+        self._send_output(stream)
+        if error is not None:
+            self.board.figures.streams.cell(error.condition).n += 1
+        reason = "closed by the client" if by_peer else "closed"
+        if error is not None:
+            reason = f"{error.condition}: {error.text}" if error.text else error.condition
+        self.hang_up(reason)
+
+    # ── time ──
+
+    def _due(self) -> None:
+        stream = self._stream
+        if stream is None or (self.tls is not None and not self.tls.established):
+            self.cut("the TLS handshake took too long")
+            return
+        stream.tick(self.board.loop.time())
+        self._pump(stream)
+        if not self._ended:
+            self._rearm(stream)
+
+    def _rearm(self, stream: C2sStream) -> None:
+        deadline = stream.deadline()
+        if deadline is None:
+            self._stop_timer()
+        else:
+            self._set_timer(max(deadline - self.board.loop.time(), 0.01), self._due)
+
+    def _log(self, event: str, **keys: object) -> None:
+        self.board.log.info(event, stream=self.name, peer=f"{self.peer}:{self.port}", **keys)
