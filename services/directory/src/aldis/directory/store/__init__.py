@@ -1,0 +1,5 @@
+"""Accounts in the project's own database."""
+
+from aldis.directory.store.accounts import SqlAccounts
+
+__all__ = ["SqlAccounts"]
