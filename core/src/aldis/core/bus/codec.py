@@ -12,6 +12,7 @@ Known = (
     | sessions.FromSession
     | sessions.SessionEnd
     | sessions.Written
+    | sessions.Returned
     | sessions.Deliver
     | sessions.Bound
     | sessions.BindRefused

@@ -36,7 +36,7 @@ class FromSession(Message, frozen=True, kw_only=True, tag="from", gc=False):
 
 
 class SessionEnd(Message, frozen=True, kw_only=True, tag="end"):
-    """The stream is gone; `note` is what the shard last gave to keep, `written` the last number the socket took."""
+    """The stream is gone; `note` is what the shard last gave to keep, `unwritten` what had not reached the socket."""
 
     origin: Origin
     generation: int
@@ -44,7 +44,14 @@ class SessionEnd(Message, frozen=True, kw_only=True, tag="end"):
     """The full JID, so that an owner that never saw the session can end it all the same."""
     gateway: str
     note: bytes = b""
-    written: int = 0
+    unwritten: tuple[Envelope, ...] = ()
+
+
+class Returned(Message, frozen=True, kw_only=True, tag="returned"):
+    """A stanza that came to the gateway when its session had ended there already."""
+
+    account: str
+    stanza: Envelope
 
 
 class Written(Message, frozen=True, kw_only=True, tag="written"):

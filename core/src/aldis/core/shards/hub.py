@@ -5,12 +5,14 @@ It never originates, drops or reorders a stanza; what it refuses is late (an old
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from aldis.core.bus.names import router_queue
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.base import Message, Origin
-from aldis.core.contracts.envelope import Envelope, Flag
+from aldis.core.contracts.envelope import Envelope, Flag, Kind
 from aldis.core.contracts.sessions import (
     Bind,
     BindRefused,
@@ -19,6 +21,8 @@ from aldis.core.contracts.sessions import (
     Deliver,
     FromSession,
     Note,
+    Recipient,
+    Returned,
     SessionEnd,
     SessionSnapshot,
     Takeover,
@@ -27,6 +31,8 @@ from aldis.core.contracts.sessions import (
 )
 from aldis.core.shards.means import Means
 from aldis.core.shards.slots import shard_of
+
+PRESENCE: Final = int(Kind.PRESENCE)
 
 
 class Client(Protocol):
@@ -51,7 +57,22 @@ class Client(Protocol):
 class Link:
     """One session's tie to its shard."""
 
-    __slots__ = ("account", "available", "client", "generation", "id", "jid", "n", "note", "number", "peer", "queue", "reported", "shard")
+    __slots__ = (
+        "account",
+        "available",
+        "client",
+        "generation",
+        "id",
+        "jid",
+        "n",
+        "note",
+        "number",
+        "peer",
+        "queue",
+        "reported",
+        "shard",
+        "unwritten",
+    )
 
     def __init__(self, id: str, account: str, shard: int, client: Client, peer: str) -> None:  # noqa: A002  the field's name
         self.id = id
@@ -67,6 +88,8 @@ class Link:
         self.number = 0
         """The last number it was sent."""
         self.reported = 0
+        self.unwritten: list[tuple[Envelope, str]] = []
+        """Copies of what is not known to be on the socket, with the address each was sent to."""
         self.note = b""
         self.available = False
 
@@ -155,7 +178,7 @@ class Hub:
         if link.n == 0:
             return  # it never asked for a resource
         link.n += 1
-        written = link.number if link.client.drained() else link.reported
+        unwritten = [] if link.client.drained() else link.unwritten
         self._bus.publish(
             link.queue,
             SessionEnd(
@@ -164,7 +187,7 @@ class Hub:
                 jid=link.jid or link.account,
                 gateway=self.queue,
                 note=link.note,
-                written=written,
+                unwritten=tuple(replace(stanza, to=to) for stanza, to in unwritten if stanza.kind != PRESENCE),
             ),
         )
 
@@ -173,6 +196,7 @@ class Hub:
         reports: dict[str, list[tuple[str, str, int]]] = {}
         for link in [link for link in self._unreported if link.client.drained()]:
             self._unreported.discard(link)
+            link.unwritten = []
             if link.number > link.reported:
                 link.reported = link.number
                 reports.setdefault(link.queue, []).append((link.account, link.id, link.number))
@@ -227,14 +251,24 @@ class Hub:
         for recipient in message.recipients:
             link = links.get(recipient.session)
             if link is None or link.generation != recipient.generation:
-                self._drop("no-session")
+                self._return(message.shard, stanza, recipient)
                 continue
             if recipient.number <= link.number:
                 self._drop("repeat")
                 continue
             link.number = recipient.number
-            link.client.stanza(stanza, recipient.to or stanza.to)
+            to = recipient.to or stanza.to
+            link.unwritten.append((stanza, to))
+            link.client.stanza(stanza, to)
             self._unreported.add(link)
+
+    def _return(self, shard: int, stanza: Envelope, recipient: Recipient) -> None:
+        """The session has ended: its shard decides what becomes of the stanza. Presence is for nobody else."""
+        if stanza.kind == PRESENCE:
+            self._drop("no-session")
+            return
+        to = recipient.to or stanza.to
+        self._bus.publish(router_queue(shard), Returned(account=to.partition("/")[0], stanza=replace(stanza, to=to)))
 
     def _control(self, message: Message) -> None:
         if isinstance(message, Takeover):

@@ -70,6 +70,8 @@ class Mailboxes:
         task = asyncio.get_running_loop().create_task(self._follow(work, result))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if asyncio.iscoroutine(result):
+            task.add_done_callback(lambda _: result.close())  # a task that is cancelled before its first step leaves it unstarted
 
     async def _follow(self, work: Work, result: Awaitable[None] | None) -> None:
         """Wait for the handler, then run what came for its key meanwhile."""

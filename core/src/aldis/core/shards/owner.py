@@ -10,7 +10,7 @@ from typing import Any, Generic
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
 from aldis.core.contracts.base import Message
-from aldis.core.contracts.sessions import Bind, FromSession, Routed, SessionEnd, TakeoverAnswer, Written
+from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, TakeoverAnswer, Written
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.means import Means
 from aldis.core.shards.output import Output
@@ -155,6 +155,8 @@ class ShardOwner(Generic[S]):
                         session.written(number)
             case Bind():
                 self._bind(message, turn)
+            case Returned():
+                self.mailboxes.post(message.account, self._service.returned, message.account, message.stanza, turn)
             case SessionEnd():
                 self._end(message, turn)
             case AccountDeleted() | AccountDisabled():
@@ -188,8 +190,6 @@ class ShardOwner(Generic[S]):
 
     def _end_session(self, session_id: str, message: SessionEnd, turn: Turn) -> Result:
         session = self._sessions.pop(session_id, None)
-        if session is not None:
-            session.written(message.written)
         return self._service.end(session, message, turn)
 
     def _failed(self, error: Exception, first: Any, second: Any, turn: Turn) -> None:

@@ -33,17 +33,19 @@ class Registry(Protocol):
 
 
 class _Answers:
-    """The consumer of the reply queue: hands each gateway's answer to the take-over that waits for it."""
+    """The consumer of the reply queue: keeps each gateway's first answer for the take-over that waits for it."""
 
     def __init__(self) -> None:
-        self.waiting: dict[tuple[int, int], asyncio.Queue[TakeoverAnswer]] = {}
+        self.waiting: dict[tuple[int, int], dict[str, TakeoverAnswer]] = {}
+        self.came = asyncio.Event()
 
     def deliver(self, batch: Batch) -> None:
         for message in batch.messages:
             if isinstance(message, TakeoverAnswer):
-                queue = self.waiting.get((message.shard, message.epoch))
-                if queue is not None and not queue.full():
-                    queue.put_nowait(message)
+                answers = self.waiting.get((message.shard, message.epoch))
+                if answers is not None:
+                    answers.setdefault(message.gateway, message)
+        self.came.set()
         batch.ack()
 
     def lost(self) -> None:
@@ -142,19 +144,19 @@ class ShardRunner(Generic[S]):
         gateways = await self._registry.gateways()
         if not gateways:
             return []
-        queue: asyncio.Queue[TakeoverAnswer] = asyncio.Queue(2 * len(gateways))
-        self._answers.waiting[shard, epoch] = queue
+        answers: dict[str, TakeoverAnswer] = {}
+        self._answers.waiting[shard, epoch] = answers
         takeover = Takeover(shard=shard, shards=self._means.shards, epoch=epoch, reply_to=self._reply_to)
         for gateway in gateways:
             self._bus.publish(gateway, takeover)
-        answers: dict[str, TakeoverAnswer] = {}
+        missing = set(gateways)
         try:
             async with asyncio.timeout(LEASE):
-                while len(answers) < len(gateways):
-                    answer = await queue.get()
-                    answers[answer.gateway] = answer
+                while missing := set(gateways) - answers.keys():
+                    self._answers.came.clear()
+                    await self._answers.came.wait()
         except TimeoutError:
-            self._log.warning("shard.gateway-silent", shard=shard, gateways=sorted(set(gateways) - answers.keys()))
+            self._log.warning("shard.gateway-silent", shard=shard, gateways=sorted(missing))
         finally:
             del self._answers.waiting[shard, epoch]
         return list(answers.values())

@@ -34,6 +34,9 @@ class ShardService(Protocol[S]):
     def end(self, session: S | None, message: SessionEnd, turn: Turn) -> Result:
         """Handle that a session is gone; None if an earlier owner knew it."""
 
+    def returned(self, account: str, stanza: Envelope, turn: Turn) -> Result:
+        """Handle a stanza that its session ended too early for."""
+
     def event(self, account: str, message: Message, turn: Turn) -> Result:
         """Handle what another service tells of an account."""
 

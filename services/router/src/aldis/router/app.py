@@ -124,8 +124,15 @@ class UserShard:
     def end(self, session: UserSession | None, message: SessionEnd, turn: Turn) -> Result:
         """Handle that a session is gone."""
         if session is None:
+            for stanza in message.unwritten:
+                self._binding.unsent(message.jid.partition("/")[0], stanza, turn)
             return self._presences.gone_before(message, turn)
         self._binding.end(session, message, turn)
+        return None
+
+    def returned(self, account: str, stanza: Envelope, turn: Turn) -> Result:
+        """Handle a stanza that its session ended too early for."""
+        self._binding.unsent(account, stanza, turn)
         return None
 
     def event(self, account: str, message: Message, turn: Turn) -> Result:
@@ -263,7 +270,7 @@ class Router:
             ),
             sessions_per_account=limits.sessions_per_account,
             secret=await self._records.secret("ids"),
-            drop=self._drop,
+            drop=self.drop,
             bounce=self._bounce,
             log=self._log,
         )
@@ -273,7 +280,7 @@ class Router:
             outbox = Outbox(self._database, output.shard, output.epoch, self._clock.time)
             return UserShard(tools, registry, output, sessions, outbox)
 
-        means = Means(self._bus, settings.bus.shards, self._clock.now, self._drop, self._log)
+        means = Means(self._bus, settings.bus.shards, self._clock.now, self.drop, self._log)
         self.runner = ShardRunner(means, self._records, make)
         await self.runner.start()
         self._subscriptions.append(await self._bus.listen(ANNOUNCE, self._offers.heard))
@@ -304,7 +311,8 @@ class Router:
                     users.setdefault(session.account, []).append(session)
         return users
 
-    def _drop(self, reason: str) -> None:
+    def drop(self, reason: str) -> None:
+        """Count what was not handled; the gateway of the same process counts here as well."""
         self._dropped.cell(reason).n += 1
 
     def _bounce(self, reason: str) -> None:

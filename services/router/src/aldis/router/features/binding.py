@@ -70,16 +70,17 @@ class Binding:
             del user.resources[session.resource]
         if not session.replaced:
             self._presences.gone(session, message.origin, turn)
-        for _, stanza in session.held:
-            self._unsent(session, stanza, turn)
+        for stanza in message.unwritten:
+            self.unsent(session.account, stanza, turn)
         if user is not None and not user.resources:
             self._shard.users.pop(session.account, None)
         self._shard.tools.log.info("session.ended", jid=session.jid, session=session.id)
 
-    def _unsent(self, session: UserSession, stanza: Envelope, turn: Turn) -> None:
+    def unsent(self, account: str, stanza: Envelope, turn: Turn) -> None:
+        """What was on its way to a session that is gone: to the user's other resources, or back."""
         match stanza.kind:
             case Kind.MESSAGE if stanza.type != "error":
-                self._messages.unsent(session, stanza, turn)
+                self._messages.unsent(account, stanza, turn)
             case Kind.IQ:
                 self._iqs.unsent(stanza, turn)
             case _:

@@ -51,11 +51,11 @@ class Messages:
             return
         self._shard.output.deliver_all([available[index] for index in chosen(outcome, priorities)], "message", stanza, turn)
 
-    def unsent(self, session: UserSession, stanza: Envelope, turn: Turn) -> None:
+    def unsent(self, account: str, stanza: Envelope, turn: Turn) -> None:
         """A message that was on its way to a session that is gone: to the user's other resources, or back."""
         if stanza.to.partition("/")[2]:
-            self._route(session.account, "message", stanza, turn)
-        elif not any(other.priority >= 0 for other in self._available(session.account)):
+            self._route(account, "message", stanza, turn)
+        elif not any(other.priority >= 0 for other in self._available(account)):
             self._shard.refuse(stanza, ServiceUnavailable(), turn)
 
     def _available(self, account: str) -> list[UserSession]:
