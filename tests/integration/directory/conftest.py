@@ -84,6 +84,7 @@ class Town:
         self.database = Database(f"sqlite:///{path / 'aldis.db'}", durable=False)
         self.broker = MemoryBroker(faults)
         self.router = self.broker.connect("router-1")
+        self.domains: tuple[str, ...] = ("capulet.lit", "montague.lit")
         self.key = b""
         self._runs = 0
 
@@ -93,7 +94,7 @@ class Town:
         self.registry = CollectorRegistry()
         chosen = {"directory": Options(iterations=4096), **settings}
         self.directory = Directory(
-            settings=DirectorySettings(domains=("capulet.lit", "montague.lit"), data_dir=self.path, **chosen),
+            settings=DirectorySettings(domains=self.domains, data_dir=self.path, **chosen),
             bus=self.broker.connect(f"directory-{self._runs}"),
             database=self.database,
             clock=self.clock,

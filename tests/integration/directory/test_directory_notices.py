@@ -114,6 +114,26 @@ async def test_a_disabled_accounts_shard_is_told_once_the_bus_has_it(town: "Town
     assert len(shard.heard) == 1
 
 
+async def test_an_account_of_a_domain_that_is_served_no_more_is_forgotten_all_the_same(town: "Town") -> None:
+    await town.do("add", "romeo@montague.lit", "wherefore")
+    await town.do("delete", "romeo@montague.lit")
+    await town.directory.stop()
+    town.domains = ("capulet.lit",)
+    await town.begin()
+    await town.shard(forgets=True)
+    await town.until(lambda: "account.forgotten" in town.logged.getvalue())
+
+
+async def test_a_lost_queue_of_confirmations_is_made_anew(town: "Town") -> None:
+    notices = town.directory._notices
+    assert notices is not None
+    town.broker.queues.clear()
+    notices.lost()
+    await town.shard(forgets=True)
+    await town.do("delete")
+    await town.until(lambda: "account.forgotten" in town.logged.getvalue())
+
+
 async def test_accounts_come_and_go_whatever_the_bus_does(bare_town: "Town", fault_seed: int | None) -> None:
     town = bare_town
     await town.begin()

@@ -24,6 +24,11 @@ class Attempt:
     """The bare JID, prepared if it can be."""
     peer: str
 
+    @property
+    def key(self) -> str:
+        """The name as it is counted: a stranger's may be long."""
+        return self.name[:_SHOWN]
+
 
 class Guard:
     """Slows down guessing.
@@ -45,7 +50,7 @@ class Guard:
     def admit(self, attempt: Attempt) -> None:
         """Raise `TemporaryAuthFailure` for one who failed too often; the same for a name that nobody has."""
         now, address = self._clock.now(), network(attempt.peer)
-        account_open = self._accounts.allows(attempt.name, now) or (attempt.name, address) in self._familiar
+        account_open = self._accounts.allows(attempt.key, now) or (attempt.name, address) in self._familiar
         if not account_open or (address and not self._addresses.allows(address, now)):
             raise TemporaryAuthFailure("too many failed attempts; try again in a minute")
 
@@ -53,7 +58,7 @@ class Guard:
         """Count and tell a refusal; wrong credentials count against account and address."""
         if isinstance(failure, NotAuthorized):
             now, address = self._clock.now(), network(attempt.peer)
-            self._accounts.spend(attempt.name, now)
+            self._accounts.spend(attempt.key, now)
             if address:
                 self._addresses.spend(address, now)
         result = _RESULTS.get(type(failure), "failed")

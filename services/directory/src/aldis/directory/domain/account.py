@@ -99,14 +99,21 @@ def served(domain: str, domains: Collection[str]) -> str:
     return jid.domain
 
 
-def named(text: str, domains: Collection[str]) -> Account:
-    """The account that a bare JID of a served domain names; raises `JidMalformed` or `NotAllowed`."""
+def addressed(text: str) -> Account:
+    """The account that a bare JID names, on whatever domain; raises `JidMalformed`."""
     jid = Jid.parse(text)
     if jid.local is None:
         raise JidMalformed("an account needs a name before the domain, as in juliet@example.org")
     if jid.resource is not None:
         raise JidMalformed("an account has no resource: leave out the slash and what follows")
-    return Account(served(jid.domain, domains), jid.local)
+    return Account(jid.domain, jid.local)
+
+
+def named(text: str, domains: Collection[str]) -> Account:
+    """The account that a bare JID of a served domain names; raises `JidMalformed` or `NotAllowed`."""
+    account = addressed(text)
+    served(account.domain, domains)
+    return account
 
 
 def claimed(domain: str, username: str, domains: Collection[str]) -> Account | None:

@@ -4,15 +4,15 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from aldis.core.bus import Batch, Bus, Subscription
+from aldis.core.bus import Batch, Bus, BusError, Subscription
 from aldis.core.bus.names import DIRECTORY, router_queue
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled, AccountForgotten
 from aldis.core.contracts.base import Origin
 from aldis.core.shards.slots import shard_of
 from aldis.core.storage import StorageUnavailable
-from aldis.core.xmpp.errors.stanza import JidMalformed, NotAllowed
+from aldis.core.xmpp.errors.stanza import JidMalformed
 from aldis.directory.context import Context
-from aldis.directory.domain.account import Account, named
+from aldis.directory.domain.account import addressed
 from aldis.directory.domain.notice import BUS, Kind, Notice
 
 _FIRST: Final = 0.1
@@ -50,7 +50,7 @@ class Notices:
         self._queue = f"{DIRECTORY}.{ctx.bus.incarnation}"
         self._wake = asyncio.Event()
         self._batches: deque[Batch] = deque()
-        self._confirmed: list[Notice] = []
+        self._confirmed: deque[Notice] = deque()
         self._due: dict[str, tuple[float, float]] = {}
         """By origin: when it is sent again, and how long to wait after that."""
         self._subscription: Subscription | None = None
@@ -114,7 +114,7 @@ class Notices:
                     await self._listen()
                 await self._confirm()
                 pause = await self._send()
-            except StorageUnavailable as error:
+            except (BusError, StorageUnavailable) as error:
                 self._ctx.log.warning("notices.delayed", reason=str(error))
                 pause = self._again
             except Exception:
@@ -132,15 +132,13 @@ class Notices:
                 self._batches.popleft()
                 batch.ack()
         while self._confirmed:
-            notice = self._confirmed[-1]
+            notice = self._confirmed[0]
             await self._ctx.accounts.told(notice.account, notice.kind, BUS[0], notice.origin)
-            self._confirmed.pop()
+            self._confirmed.popleft()
 
     async def _forgotten(self, message: AccountForgotten) -> None:
         try:
-            account = named(message.account, self._ctx.settings.domains)
-        except NotAllowed:  # its domain was served when it was deleted
-            account = _unserved(message.account)
+            account = addressed(message.account)  # its domain need not be served any more
         except JidMalformed:
             self._ctx.log.warning("notices.not_an_account", account=message.account[:200], service=message.service)
             return
@@ -172,7 +170,3 @@ class Notices:
         else:
             bus.publish(queue, AccountDisabled(origin=origin, account=jid), _Taken(self, notice))
         return True
-
-
-def _unserved(text: str) -> Account:
-    return named(text, (text.partition("@")[2],))
