@@ -124,6 +124,12 @@ class FakeShard:
         else:
             batch.ack()
 
+    def release(self) -> None:
+        """Acknowledge in order what was held back."""
+        while self.held:
+            self.held.pop(0).ack()
+        self.hold = False
+
     def take(self, message: Message) -> None:
         match message:
             case Bind():
@@ -176,7 +182,7 @@ class FakeGateways:
 class House:
     """The gateway under test and what stands around it."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, *, level: str = "debug") -> None:
         self.settings = settings
         self.broker = MemoryBroker()
         self.directory = FakeDirectory()
@@ -193,7 +199,7 @@ class House:
             clock=SystemClock(),
             registry=self.registry,
             drop=self.dropped.append,
-            log=make_logger("debug", "human", self.lines),
+            log=make_logger(level, "human", self.lines),
             any_port=True,
         )
 

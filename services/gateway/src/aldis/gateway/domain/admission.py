@@ -33,7 +33,7 @@ class Admission:
         name = network(peer)
         address = self._addresses.get(name)
         if address is None:
-            if len(self._addresses) >= MOST_ADDRESSES:
+            if len(self._addresses) >= MOST_ADDRESSES + self.connections:
                 self._forget(now)
             address = self._addresses[name] = _Address()
         if self._per_address and address.connections >= self._per_address:
