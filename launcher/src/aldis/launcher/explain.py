@@ -1,5 +1,6 @@
 """Turn what goes wrong at the start into one line that names the setting and the mend."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,8 +14,8 @@ from aldis.launcher.failure import Failure
 
 
 @contextmanager
-def explained(settings: CommonSettings) -> Iterator[None]:
-    """Raise a `Failure` in place of what an operator can mend; what is our fault passes as it is."""
+def explained(settings: CommonSettings, part: str = "") -> Iterator[None]:
+    """Raise a `Failure` in place of what an operator can mend; what is our fault passes as it is. `part` is what was to start."""
     try:
         yield
     except SettingsError as error:
@@ -28,5 +29,9 @@ def explained(settings: CommonSettings) -> Iterator[None]:
     except SealError as error:
         raise Failure(f"data_dir = {settings.data_dir}: {error}", condition="data-dir") from error
     except OSError as error:
+        if part == "health":
+            port = f"metrics.port = {settings.metrics.port}: cannot listen on {settings.metrics.host}"
+            reason = os.strerror(error.errno).lower() if error.errno else error
+            raise Failure(f"{port}: {reason}; set another port, or 0 for none", condition="cannot-listen") from error
         where = f"{error.filename}: " if error.filename else ""
         raise Failure(f"data_dir = {settings.data_dir}: {where}{error.strerror or error}; mend it or set another data_dir") from error

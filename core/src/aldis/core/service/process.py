@@ -34,6 +34,8 @@ class Process:
     def __init__(self, log: Logger, *, start_seconds: float = START_SECONDS, stop_seconds: float = STOP_SECONDS) -> None:
         self.log = log
         self.readiness = Readiness()
+        self.failure: tuple[str, Exception] | None = None
+        """The part that could not start, and why."""
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
         self._stopping = asyncio.Event()
@@ -120,6 +122,7 @@ class Process:
     def _cannot_start(self, name: str, reason: object) -> bool:
         self.log.error("process.cannot_start", part=name, reason=reason)
         if isinstance(reason, Exception):
+            self.failure = name, reason
             self.log.debug("process.cannot_start", part=name, exc_info=reason)
         self._failed = True
         return False
