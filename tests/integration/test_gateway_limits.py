@@ -31,6 +31,7 @@ async def test_one_connection_too_many_is_closed_at_once(tmp_path: Path) -> None
             assert await third.until_closed() == ""
         assert house.metric("aldis_connections_refused_total", reason="connections") == 1
         assert "connection.refused" in house.log
+        assert "stream=c3" not in house.log
 
 
 async def test_an_address_has_its_share_of_connections(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ CHORES_SECONDS: Final = 60.0
 ASK_AGAIN: Final = 0.5
 STEP: Final = 50
 """Streams that are closed at once when the gateway stops, so that their clients do not all come back in the same instant."""
+MOST_STEPS: Final = 100
 STEP_SECONDS: Final = 0.02
 DRAIN_SECONDS: Final = 5.0
 CUT_SECONDS: Final = 1.0
@@ -265,11 +266,10 @@ class Gateway:
         if self._board is None:
             return
         certificates = self._board.certificates
-        await asyncio.to_thread(self._certificate_files)  # a self-signed one is renewed in time
-        if not await asyncio.to_thread(certificates.changed):
-            return
         try:
-            await self._load_again(certificates)
+            await asyncio.to_thread(self._certificate_files)  # a self-signed one is renewed in time
+            if await asyncio.to_thread(certificates.changed):
+                await self._load_again(certificates)
         except CertificateProblem as problem:
             self._log.warning("certificate.refused", reason=str(problem))
 
@@ -299,9 +299,10 @@ class Gateway:
         """Close the streams in small steps, then wait until the connections are gone, but not for ever."""
         jitter = SystemRandom()
         until = board.loop.time() + DRAIN_SECONDS
+        step = max(STEP, len(board.connections) // MOST_STEPS)
         for number, connection in enumerate(list(board.connections), start=1):
             connection.shut(SystemShutdown())
-            if number % STEP == 0 and board.loop.time() < until:
+            if number % step == 0 and board.loop.time() < until:
                 await asyncio.sleep(STEP_SECONDS * jitter.uniform(0.5, 1.5))
         board.flush()
         with contextlib.suppress(TimeoutError):

@@ -59,8 +59,7 @@ async def _answer(ctx: Context, frame: Frame, *, domain: str, peer: str, strange
 def _check(ctx: Context, frame: Frame, domain: str, *, stranger: bool, private: bool) -> None:
     if frame.attrs.get("type") not in ("get", "set") or not frame.attrs.get("id"):
         raise BadRequest("a request is an IQ of type get or set with an id")  # RFC 6120 §8.2.3
-    to = frame.attrs.get("to")
-    if not ctx.settings.registration.enabled or (to is not None and to.lower() != domain):
+    if not ctx.settings.registration.enabled or str(Jid.parse(frame.attrs.get("to", domain))) != domain:
         raise ServiceUnavailable
     if not stranger:
         raise NotAcceptable("you have an account")  # XEP-0077 §3.1.1: no second identity

@@ -85,7 +85,7 @@ class C2s(Wire):
         self._link: Link | None = None
         self._login: Login | None = None
         self._task: asyncio.Task[None] | None = None
-        self._pace: Pace | None = None
+        self._pace = Pace() if board.stanza_seconds or board.byte_seconds else None
         self._rested = self._pinged = 0.0
 
     # ── the connection ──
@@ -117,9 +117,15 @@ class C2s(Wire):
         link = self._link
         if frames and link is not None:
             self._publish(frames, link)
-        self._pump(stream)
-        if link is not None and not self._ended:
-            self._slow_down(link, len(frames), len(data), now)
+        if not frames or stream.state is not State.BOUND:
+            self._pump(stream)
+        if self._ended:
+            return
+        if self._pace is not None:
+            self._keep_pace(self._pace, len(frames), len(data), now)
+        if link is not None and self.board.hub.congested(link):
+            self.hold(Hold.CONGESTED)
+            self.board.wait_for(link.queue, self)
 
     def ended(self, reason: str) -> None:
         if self._task is not None:
@@ -166,10 +172,15 @@ class C2s(Wire):
     def stanza(self, stanza: Envelope, to: str) -> None:
         if self._ended:
             return
+        try:
+            data = outbound(stanza, to)
+        except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
+            self._fail(fault)
+            return
         out = self._out
         if not out:
             self.board.mark(self)
-        out.append(outbound(stanza, to))
+        out.append(data)
         self.board.figures.given[stanza.kind].n += 1
 
     def bound(self, jid: str) -> None:
@@ -177,20 +188,29 @@ class C2s(Wire):
         if stream is None or stream.state is not State.BIND_ASKED:
             return
         self._stop_timer()
-        self._pace = Pace()
         self.board.figures.sessions.n += 1
-        stream.bound(Jid.parse(jid))
-        self._log("session.bound", jid=jid)
-        self._pump(stream)
+        try:
+            stream.bound(Jid.parse(jid))
+            self._log("session.bound", jid=jid)
+            self._pump(stream)
+        except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
+            self._fail(fault)
 
     def bind_refused(self, error: bytes) -> None:
         stream = self._stream
-        if stream is not None and stream.state is State.BIND_ASKED:
+        if stream is None or stream.state is not State.BIND_ASKED:
+            return
+        try:
             stream.bind_failed(Given(error))
             self._pump(stream)
+        except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
+            self._fail(fault)
 
     def close(self, condition: str, text: str) -> None:
-        self.shut(stream_error(condition, text))
+        try:
+            self.shut(stream_error(condition, text))
+        except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
+            self._fail(fault)
 
     # ── the hot path ──
 
@@ -206,17 +226,13 @@ class C2s(Wire):
             hub.publish(link, inbound(frame, jid, account, hub.origin(link), flags))
             taken[name].n += 1
 
-    def _slow_down(self, link: Link, stanzas: int, size: int, now: float) -> None:
-        """Read no more for a while, if the session or its shard had enough."""
+    def _keep_pace(self, pace: Pace, stanzas: int, size: int, now: float) -> None:
+        """Read no more for a while, if the session has had its share."""
         board = self.board
-        if self._pace is not None:
-            wait = self._pace.spend(stanzas, board.stanza_seconds, size, board.byte_seconds, now)
-            if wait:
-                self.hold(Hold.PACE)
-                board.loop.call_later(wait, self.release, Hold.PACE)
-        if board.hub.congested(link):
-            self.hold(Hold.CONGESTED)
-            board.wait_for(link.queue, self)
+        wait = pace.spend(stanzas, board.stanza_seconds, size, board.byte_seconds, now)
+        if wait:
+            self.hold(Hold.PACE)
+            board.loop.call_later(wait, self.release, Hold.PACE)
 
     # ── negotiation ──
 

@@ -82,11 +82,10 @@ class Wire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         wire = self._transport = cast(asyncio.Transport, transport)
         peer = wire.get_extra_info("peername")
-        if not peer:  # it has gone again
-            wire.abort()
-            return
-        self.peer, self.port = peer[0], peer[1]
-        if not self.board.admit(self):
+        if peer:
+            self.peer, self.port = peer[0], peer[1]
+        if not peer or not self.board.admit(self):  # it has gone again, or there is no room
+            self._ended = True
             wire.abort()
             return
         wire.set_write_buffer_limits(0)  # so that pause_writing and resume_writing tell whether anything waits
@@ -211,7 +210,10 @@ class Wire(asyncio.BufferedProtocol):
         if plaintext and not self._ended:
             self.received(plaintext)
         if tls.peer_closed:
+            self.write_out()
             self._end("client closed the connection")
+            tls.shutdown()
+            self._write_tls(tls)
             self._close()
 
     def _write_tls(self, tls: TlsLayer) -> None:
@@ -254,7 +256,7 @@ class Wire(asyncio.BufferedProtocol):
         try:
             transport.resume_reading()
             transport.write_eof()  # after what is in the buffer; the peer's own end closes the rest
-        except (OSError, RuntimeError):
+        except OSError:
             transport.abort()
             return
         self._set_timer(LINGER, transport.abort)
