@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def ask(data_dir: Path, question: dict[str, Any], *, seconds: float = SECONDS) -
 
 
 def _converse(connection: socket.socket, question: bytes) -> bytes:
-    connection.sendall(question)
+    """Everything that the server says until it hangs up, which it may do without a word."""
     answer = bytearray()
-    while len(answer) <= MAX_ANSWER and (part := connection.recv(65536)):
-        answer += part
+    with suppress(ConnectionResetError, BrokenPipeError):
+        connection.sendall(question)
+        while len(answer) <= MAX_ANSWER and (part := connection.recv(65536)):
+            answer += part
     return bytes(answer)

@@ -76,7 +76,7 @@ class ControlServer:
         """Answer one question; whatever is wrong with it is an answer too."""
         try:
             question = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):  # msgspec raises UnicodeDecodeError beside its own
             return refusal("bad-request", "the question is not one JSON object on one line")
         handler = self._handlers.get(str(question.get("do")))
         if handler is None:

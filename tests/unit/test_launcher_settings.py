@@ -1,0 +1,61 @@
+"""One model that has the settings of all services."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aldis.core.service.schema import known_settings
+from aldis.core.service.settings import Settings, SettingsError, load
+from aldis.directory.settings import DirectorySettings
+from aldis.gateway.settings import GatewaySettings
+from aldis.launcher.settings import AldisSettings, check_shards
+from aldis.router.settings import RouterSettings
+
+SERVICES = (DirectorySettings, GatewaySettings, RouterSettings)
+
+
+@pytest.mark.parametrize("model", SERVICES)
+def test_every_setting_of_a_service_can_be_set_and_has_its_default(model: type[Settings]) -> None:
+    everything = known_settings(AldisSettings)
+    for path, known in known_settings(model).items():
+        assert everything[path].field.default == known.field.default
+
+
+@pytest.mark.parametrize("model", SERVICES)
+def test_services_are_given_the_whole(model: type[Settings]) -> None:
+    assert issubclass(AldisSettings, model)
+
+
+def test_each_setting_has_one_meaning() -> None:
+    """A name that two services read is in both, or in neither, a setting of the same type."""
+    kinds: dict[Any, set[Any]] = {}
+    for model in SERVICES:
+        for path, known in known_settings(model).items():
+            kinds.setdefault(path, set()).add(known.kind)
+    assert {path: found for path, found in kinds.items() if len(found) > 1} == {}
+
+
+def loaded(tmp_path: Path, text: str, environ: Mapping[str, str]) -> AldisSettings:
+    """Load settings from this text."""
+    file = tmp_path / "aldis.toml"
+    file.write_text(text)
+    return load(file, environ, AldisSettings)
+
+
+def test_one_section_holds_the_limits_of_all(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "[limits]\nstanza_bytes = 1000\nroster_items = 5\nauth_failures_per_minute = 7", {})
+    assert (settings.limits.stanza_bytes, settings.limits.roster_items, settings.limits.auth_failures_per_minute) == (1000, 5, 7)
+
+
+def test_the_services_own_checks_hold_in_the_whole(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"c2s\.plain_without_tls"):
+        loaded(tmp_path, '[c2s]\nhost = "0.0.0.0"\nplain_without_tls = true', {})
+
+
+def test_a_number_of_shards_that_nobody_owns_is_refused_with_its_origin(tmp_path: Path) -> None:
+    check_shards(loaded(tmp_path, "", {}), 1)
+    check_shards(loaded(tmp_path, "[bus]\nshards = 3", {}), 3)
+    with pytest.raises(SettingsError, match=r"bus\.shards = 2 \(ALDIS_BUS__SHARDS\): one process holds 1 shard;"):
+        check_shards(loaded(tmp_path, "", {"ALDIS_BUS__SHARDS": "2"}), 1)
