@@ -1,0 +1,126 @@
+"""A server in this process, of several routers, gateways and shards, with the bus's faults if there is a seed.
+
+Which services it is made of is handed in: the composition is the launcher's, which core knows nothing of.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from aldis.core.bus.faults import Faults
+from aldis.core.bus.memory import MemoryBroker
+from aldis.core.service.logging import Logger
+from aldis.core.service.process import Part, Process
+from aldis.core.shards.runner import ShardRunner
+from aldis.core.testing.actor import Actor, Doors
+from aldis.core.testing.wire import Wire
+
+START_SECONDS: Final = 20.0
+
+
+class Router(Protocol):
+    """What owns shards."""
+
+    @property
+    def runner(self) -> ShardRunner[Any] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A server put together, not started."""
+
+    parts: Sequence[Part]
+    routers: Sequence[Router]
+    doors: Callable[[], Sequence[Doors]]
+    """Each gateway's, once it has started."""
+
+
+Compose = Callable[[Process, MemoryBroker], Composition]
+
+
+class Cluster:
+    """The server. Shards move from router to router when the faults ask for it."""
+
+    def __init__(self, compose: Compose, wire: Callable[[], Wire], seed: int | None, log: Logger) -> None:
+        """`seed` is that of the faults; None for none."""
+        self.faults = None if seed is None else Faults(seed, on_move=self._move)
+        self.broker = MemoryBroker(self.faults)
+        self.actors: list[Actor] = []
+        self.doors: Sequence[Doors] = ()
+        self._compose = compose
+        self._wire = wire
+        self._process = Process(log)
+        self._routers: Sequence[Router] = ()
+        self._running: asyncio.Task[int] | None = None
+        self._moves: set[asyncio.Task[None]] = set()
+        self._moving: set[str] = set()
+
+    async def start(self) -> None:
+        """Start it; returns when clients can connect."""
+        self._running = asyncio.get_running_loop().create_task(self._process.run(self._build))
+        async with asyncio.timeout(START_SECONDS):
+            while not self.doors:
+                if self._running.done():
+                    raise AssertionError(f"the server ended at once, with code {self._running.result()}")
+                await asyncio.sleep(0.001)
+
+    async def stop(self) -> None:
+        """End all actors, then the server; raises `AssertionError` if it failed."""
+        for actor in self.actors:
+            await actor.vanishes()
+        if self._moves:
+            await asyncio.wait(self._moves)
+        self._process.stop("the scenario is over")
+        if self._running is not None and await self._running:
+            raise AssertionError("the server failed; its log says why")
+
+    def actor(self, account: str, password: str, *, gateway: int = 0, wire: Callable[[], Wire] | None = None) -> Actor:
+        """Make a client that has not connected yet, for one of the gateways."""
+        actor = Actor(account, password, self.doors[gateway % len(self.doors)], wire or self._wire)
+        self.actors.append(actor)
+        return actor
+
+    def _build(self, process: Process) -> Sequence[Part]:
+        composition = self._compose(process, self.broker)
+        self._routers = composition.routers
+        return [*composition.parts, Opened(self, composition.doors)]
+
+    # ── shards on the move ──
+
+    def _move(self, queue: str) -> None:
+        if queue in self._moving or len(self._routers) < 2:
+            return
+        shard = int(queue.rpartition(".")[2])
+        runners = [router.runner for router in self._routers]
+        at = next((n for n, runner in enumerate(runners) if runner is not None and shard in runner.running), None)
+        if at is None:
+            return
+        source, target = runners[at], runners[(at + 1) % len(runners)]
+        if source is None or target is None:
+            return
+        self._moving.add(queue)
+        task = asyncio.get_running_loop().create_task(self._hand_over(queue, shard, source, target))
+        self._moves.add(task)
+        task.add_done_callback(self._moves.discard)
+
+    async def _hand_over(self, queue: str, shard: int, source: ShardRunner[Any], target: ShardRunner[Any]) -> None:
+        await source.release(shard)
+        target.want(shard)
+        self._moving.discard(queue)
+
+
+class Opened:
+    """The last part: the gateways' ports are known when it starts."""
+
+    name: Final = "scenario"
+
+    def __init__(self, cluster: Cluster, doors: Callable[[], Sequence[Doors]]) -> None:
+        self._cluster = cluster
+        self._doors = doors
+
+    async def start(self) -> None:
+        self._cluster.doors = self._doors()
+
+    async def stop(self) -> None:
+        """There is nothing to stop."""

@@ -1,0 +1,192 @@
+"""The stage of the scenarios: a server of two routers, two gateways and three shards, and the people of Verona.
+
+A scenario that takes an actor, or `cluster`, runs calm and on every fault seed; one that takes `server` or `stranger` only
+is about one stream's negotiation, where the bus has little to say, and runs once. `@pytest.mark.settings(section={…})`
+changes what the server is told.
+"""
+
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+
+from aldis.core.bus.memory import MemoryBroker
+from aldis.core.service.clock import SystemClock
+from aldis.core.service.logging import Logger, make_logger
+from aldis.core.service.process import Process
+from aldis.core.service.run import Host
+from aldis.core.testing.actor import Actor, Doors
+from aldis.core.testing.cites import cited
+from aldis.core.testing.cluster import Cluster, Composition
+from aldis.core.testing.wire import TcpWire, Wire, trusting
+from aldis.gateway.net.certificates import ensure_self_signed
+from aldis.launcher.accounts import Accounts
+from aldis.launcher.assemble import OneProcess, Topology
+from aldis.launcher.settings import AldisSettings
+from aldis.launcher.store import Store
+
+DOMAINS: Final = ("capulet.lit", "montague.lit")
+PEOPLE: Final = {
+    "juliet@capulet.lit": "R0m30",
+    "nurse@capulet.lit": "AnonGoodNurse",
+    "tybalt@capulet.lit": "PrinceOfCats",
+    "romeo@montague.lit": "J0l13t",
+    "benvolio@montague.lit": "PartFools",
+    "mercutio@montague.lit": "QueenMab",
+}
+"""Accounts that there are, and their passwords."""
+MANY: Final = Topology(routers=2, gateways=2, shards=3)
+LOW: Final = {"directory": {"iterations": 4096}}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "settings(**sections): what the server of a scenario is told beside the usual")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what a failed scenario cites."""
+    report = yield
+    if report.failed and (cites := cited(getattr(item, "function", None))):
+        report.sections.append(("what it shows", ", ".join(cites)))
+    return report
+
+
+def make_settings(data_dir: Path, shards: int = MANY.shards, **sections: Any) -> AldisSettings:
+    """Settings on the loopback; the ports are free ones, whatever stands here."""
+    usual: dict[str, Any] = {
+        "domains": DOMAINS,
+        "data_dir": data_dir,
+        "bus": {"shards": shards},
+        "c2s": {"host": "127.0.0.1"},
+        "metrics": {"port": 0},
+        **LOW,
+    }
+    for name, values in sections.items():
+        usual[name] = {**usual.get(name, {}), **values} if isinstance(values, dict) else values
+    settings = AldisSettings.model_validate(usual)
+    return settings.model_copy(update={"c2s": settings.c2s.model_copy(update={"port": 0, "tls_port": 0})})
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with certificate, tables and people, made once and copied for each scenario."""
+    path = tmp_path_factory.mktemp("verona")
+    ensure_self_signed(path, DOMAINS)
+    host = _host(make_settings(path, 1), Process(_log()))
+    house = OneProcess(host, durable=False, any_port=True)
+    store = Store(house.database)
+    await store.start()
+    await house.directory.start()
+    accounts = Accounts(house.buses.connect("o"))
+    for account, password in PEOPLE.items():
+        await accounts.answer({"action": "add", "account": account, "password": password})
+    await house.directory.stop()
+    await house.buses.stop()
+    await store.stop()
+    return path
+
+
+@pytest.fixture
+def certificate(furnished: Path) -> str:
+    """The path of the server's certificate."""
+    return str(furnished / "self-signed.crt")
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, furnished: Path, tmp_path: Path) -> AldisSettings:
+    """What the server is told."""
+    data_dir = tmp_path / "data"
+    shutil.copytree(furnished, data_dir)
+    marker = request.node.get_closest_marker("settings")
+    return make_settings(data_dir, **(marker.kwargs if marker is not None else {}))
+
+
+def _log() -> Logger:
+    return make_logger("info", "human", sys.stderr)
+
+
+def _host(settings: AldisSettings, process: Process) -> Host[AldisSettings]:
+    return Host(settings, _log(), CollectorRegistry(), process, SystemClock())
+
+
+async def _serve(settings: AldisSettings, certificate: str, seed: int | None) -> AsyncIterator[Cluster]:
+    def compose(process: Process, broker: MemoryBroker) -> Composition:
+        house = OneProcess(_host(settings, process), topology=MANY, broker=broker, durable=False, any_port=True)
+
+        def doors() -> list[Doors]:
+            return [Doors(gateway.ports().port, gateway.ports().tls_port) for gateway in house.gateways]
+
+        return Composition(house.parts, house.routers, doors)
+
+    context = trusting(certificate)
+    cluster = Cluster(compose, lambda: TcpWire(context), seed, _log())
+    await cluster.start()
+    try:
+        yield cluster
+    finally:
+        await cluster.stop()
+
+
+@pytest.fixture
+async def cluster(settings: AldisSettings, certificate: str, fault_seed: int | None) -> AsyncIterator[Cluster]:
+    """The server, calm or under faults."""
+    async for cluster in _serve(settings, certificate, fault_seed):
+        yield cluster
+
+
+@pytest.fixture
+async def server(settings: AldisSettings, certificate: str) -> AsyncIterator[Cluster]:
+    """The server without faults."""
+    async for cluster in _serve(settings, certificate, None):
+        yield cluster
+
+
+Enter = Callable[..., Awaitable[Actor]]
+
+
+@pytest.fixture
+def enter(cluster: Cluster) -> Enter:
+    """Bring an account's client on: `await enter("nurse@capulet.lit", "chamber", gateway=1)`."""
+
+    async def enter(account: str, resource: str = "", *, gateway: int = 0, wire: Callable[[], Wire] | None = None) -> Actor:
+        actor = cluster.actor(account, PEOPLE[account], gateway=gateway, wire=wire)
+        await actor.logs_in(resource)
+        return actor
+
+    return enter
+
+
+@pytest.fixture
+async def juliet(enter: Enter) -> Actor:
+    """Logged in and bound, on the first gateway; no presence sent."""
+    return await enter("juliet@capulet.lit", "balcony")
+
+
+@pytest.fixture
+async def nurse(enter: Enter) -> Actor:
+    """Of Juliet's domain, on the second gateway."""
+    return await enter("nurse@capulet.lit", "chamber", gateway=1)
+
+
+@pytest.fixture
+async def romeo(enter: Enter) -> Actor:
+    """Of the other domain, on the second gateway."""
+    return await enter("romeo@montague.lit", "orchard", gateway=1)
+
+
+@pytest.fixture
+async def benvolio(enter: Enter) -> Actor:
+    """Of Romeo's domain, on the first gateway."""
+    return await enter("benvolio@montague.lit", "street")
+
+
+@pytest.fixture
+def stranger(server: Cluster) -> Actor:
+    """Juliet's client, not yet connected to a server without faults."""
+    return server.actor("juliet@capulet.lit", PEOPLE["juliet@capulet.lit"])
