@@ -248,7 +248,7 @@ asyncio.run(main())
 
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.db"
-    process = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220, S603
+    process = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
     assert process.stdout is not None
     acknowledged = [process.stdout.readline().strip() for _ in range(100)]
     os.kill(process.pid, signal.SIGKILL)

@@ -132,7 +132,7 @@ asyncio.run(main())
 
 
 def start(database: Path, migrations: MigrationSet, code: str = PROCESS) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", code, f"sqlite:///{database}", str(migrations.path)], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    return subprocess.Popen([sys.executable, "-c", code, f"sqlite:///{database}", str(migrations.path)], stdout=subprocess.PIPE, text=True)
 
 
 def test_of_processes_that_start_at_once_one_migrates(tmp_path: Path, migrations: MigrationSet) -> None:
