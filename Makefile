@@ -32,7 +32,6 @@ docs: $(DEV)  ## write the generated pages in docs/
 	@.venv/bin/python tools/spec_refs.py
 	@.venv/bin/python tools/settings_reference.py aldis.launcher.settings:AldisSettings --output docs/settings.md
 	@.venv/bin/python tools/xeps_reference.py --output docs/xeps.md
-	@.venv/bin/python tools/xeps_reference.py --output docs/xeps.md
 
 lock: $(DEV)  ## pin the requirements anew; UPGRADE=1 moves to the newest versions
 	@tools/lock.sh
