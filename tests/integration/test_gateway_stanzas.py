@@ -168,5 +168,5 @@ async def test_a_log_line_tells_each_step_of_a_stream(tmp_path: Path) -> None:
             await juliet.until_closed()
         await eventually(lambda: "stream.closed" in house.log)
     events = [line.split()[2] for line in house.log.splitlines() if " stream=c1" in line]
-    assert events == ["stream.secured", "stream.opened", "stream.authenticated", "session.bound", "stream.closed"]
+    assert events == ["stream.secured", "stream.opened", "stream.authenticated", "stream.bound", "stream.closed"]
     assert "r0m30" not in house.log

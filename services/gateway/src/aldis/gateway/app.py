@@ -27,7 +27,8 @@ from aldis.gateway.context.offers import Offers
 from aldis.gateway.domain.admission import Admission
 from aldis.gateway.features import xep_0077_registration, xep_0368_direct_tls, xep_0440_channel_binding_types
 from aldis.gateway.net.board import Board
-from aldis.gateway.net.c2s import C2s, stream_settings
+from aldis.gateway.net.c2s import C2s
+from aldis.gateway.net.c2s_settings import stream_settings
 from aldis.gateway.net.certificates import CertificateFiles, CertificateProblem, CertificateStore, ensure_self_signed
 from aldis.gateway.net.figures import Figures
 from aldis.gateway.net.listening import BACKLOG, listen

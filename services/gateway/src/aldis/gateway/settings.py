@@ -48,7 +48,7 @@ class Limits(Section):
     unauthenticated_seconds: Seconds = Field(default=30.0, description="Time from connecting to being authenticated.")
     bind_seconds: Seconds = Field(default=30.0, description="Time from being authenticated to having a resource.")
     sasl_attempts: Limit = Field(default=3, description="Failed logins on one stream before it is closed.")
-    connections: Limit = Field(default=20_000, description="Connections of clients at a time, in all.")
+    connections: Limit = Field(default=10_000, description="Connections of clients at a time, in all.")
     connections_per_address: Limit = Field(default=1_000, description="Connections at a time from one address (IPv6: one /64).")
     connections_per_address_per_minute: Limit = Field(
         default=1_200, description="New connections in a minute from one address (IPv6: one /64)."

@@ -71,7 +71,7 @@ class Login:
             ScramVerifyRequest(
                 domain=self._domain,
                 username=first.username,
-                mechanism=scram.algorithm.mechanism,
+                mechanism=self.mechanism,
                 auth_message=claim.auth_message,
                 proof=claim.proof,
                 peer=self._peer,

@@ -52,7 +52,6 @@ async def _answer(ctx: Context, frame: Frame, *, domain: str, peer: str, strange
     except JidMalformed as error:
         raise NotAcceptable(error.text) from None
     await ctx.directory.register(account, password, peer)
-    ctx.log.info("account.registered", account=account, peer=peer)
     return b""
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from aldis.core.contracts.envelope import Envelope
@@ -23,9 +22,8 @@ from aldis.core.xmpp.stream.events import (
     StreamOpened,
     TlsRequested,
 )
-from aldis.core.xmpp.stream.frames import BEFORE_AUTHENTICATION, Frame, FramerLimits
+from aldis.core.xmpp.stream.frames import Frame
 from aldis.core.xmpp.stream.machine import C2sStream
-from aldis.core.xmpp.stream.settings import C2sSettings, Mechanisms, no_extra_features
 from aldis.core.xmpp.stream.states import State
 from aldis.gateway.context import Challenge, Login
 from aldis.gateway.domain.conditions import Given, stream_error
@@ -35,36 +33,9 @@ from aldis.gateway.features import xep_0077_registration
 from aldis.gateway.net.board import Board
 from aldis.gateway.net.tls import TlsLayer
 from aldis.gateway.net.wire import Hold, Wire
-from aldis.gateway.settings import GatewaySettings
 
 REST_AFTER: Final = 10.0
 """Seconds of silence after which a session holds no parser."""
-
-
-def stream_settings(settings: GatewaySettings, mechanisms: Mechanisms, stream_id: Callable[[], str]) -> C2sSettings:
-    """What the stream core needs to know of the settings."""
-    limits, c2s = settings.limits, settings.c2s
-    size = limits.stanza_bytes
-    before = BEFORE_AUTHENTICATION
-    registration = settings.registration.enabled
-    return C2sSettings(
-        domains=settings.domains,
-        mechanisms=mechanisms,
-        stream_id=stream_id,
-        require_tls=c2s.require_tls and not c2s.plain_without_tls,
-        # in the clear nothing is offered that is then refused; over TLS clients find it by asking (XEP-0077 §3.1)
-        extra_features=_offer_registration if registration and (c2s.require_tls or c2s.plain_without_tls) else no_extra_features,
-        early_iqs=frozenset({xep_0077_registration.QUERY}) if registration else frozenset(),
-        sasl_failures=limits.sasl_attempts,
-        authenticate_seconds=limits.unauthenticated_seconds,
-        bind_seconds=limits.bind_seconds,
-        limits_before=replace(before, stanza_bytes=min(size, before.stanza_bytes)) if size else before,
-        limits=FramerLimits(stanza_bytes=size),
-    )
-
-
-def _offer_registration(_domain: str, authenticated: bool) -> bytes:
-    return b"" if authenticated else xep_0077_registration.STREAM_FEATURE
 
 
 class C2s(Wire):
@@ -191,7 +162,7 @@ class C2s(Wire):
         self.board.figures.sessions.n += 1
         try:
             stream.bound(Jid.parse(jid))
-            self._log("session.bound", jid=jid)
+            self._log("stream.bound", jid=jid, session=self._link.id if self._link is not None else "")
             self._pump(stream)
         except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
             self._fail(fault)

@@ -299,8 +299,9 @@ class Wire(asyncio.BufferedProtocol):
         self.board.log.error("stream.failed", stream=self.name, peer=self.peer, exc_info=error)
         try:
             self.broken()
-        finally:
-            self.cut("internal error")  # unless it is ended in order by now
+        except Exception:  # then it ends without a word
+            self.board.log.exception("stream.failed", stream=self.name, peer=self.peer)
+        self.cut("internal error")  # unless it is ended in order by now
 
     # ── the one timer ──
 

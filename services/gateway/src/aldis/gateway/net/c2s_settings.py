@@ -1,0 +1,35 @@
+"""What the stream core is told of the gateway's settings."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from aldis.core.xmpp.stream.frames import BEFORE_AUTHENTICATION, FramerLimits
+from aldis.core.xmpp.stream.settings import C2sSettings, Mechanisms, no_extra_features
+from aldis.gateway.features import xep_0077_registration
+from aldis.gateway.settings import GatewaySettings
+
+
+def stream_settings(settings: GatewaySettings, mechanisms: Mechanisms, stream_id: Callable[[], str]) -> C2sSettings:
+    """What the stream core needs to know of the settings."""
+    limits, c2s = settings.limits, settings.c2s
+    size = limits.stanza_bytes
+    before = BEFORE_AUTHENTICATION
+    registration = settings.registration.enabled
+    return C2sSettings(
+        domains=settings.domains,
+        mechanisms=mechanisms,
+        stream_id=stream_id,
+        require_tls=c2s.require_tls and not c2s.plain_without_tls,
+        # in the clear nothing is offered that is then refused; over TLS clients find it by asking (XEP-0077 §3.1)
+        extra_features=_offer_registration if registration and (c2s.require_tls or c2s.plain_without_tls) else no_extra_features,
+        early_iqs=frozenset({xep_0077_registration.QUERY}) if registration else frozenset(),
+        sasl_failures=limits.sasl_attempts,
+        authenticate_seconds=limits.unauthenticated_seconds,
+        bind_seconds=limits.bind_seconds,
+        limits_before=replace(before, stanza_bytes=min(size, before.stanza_bytes)) if size else before,
+        limits=FramerLimits(stanza_bytes=size),
+    )
+
+
+def _offer_registration(_domain: str, authenticated: bool) -> bytes:
+    return b"" if authenticated else xep_0077_registration.STREAM_FEATURE
