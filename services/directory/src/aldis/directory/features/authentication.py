@@ -120,11 +120,12 @@ def _hash(mechanism: str) -> ScramHash:
 
 
 def _label(mechanism: str) -> str:
-    """The mechanism in metrics, which a stranger must not be able to multiply."""
+    """The mechanism in metrics, with its `-PLUS` but without what a stranger could multiply."""
     try:
-        return ScramHash.of_mechanism(mechanism).mechanism
+        ScramHash.of_mechanism(mechanism)
     except ValueError:
         return "other"
+    return mechanism
 
 
 def _readable(password: bytes) -> str:
