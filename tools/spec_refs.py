@@ -14,6 +14,8 @@ WHOLE = ""
 
 # `RFC 6120 §4.9.3, §11`, `XEP-0440 §3`, and in a module that is about one document a bare `§4.2`.
 TOKEN = re.compile(r"\b(?P<series>RFC|XEP)[ -](?P<number>\d{1,5})\b|§\s?(?P<section>\d+(?:\.\d+)*)")
+# `@rfc("6120", "4.9.3", "11")` above a scenario.
+DECORATOR = re.compile(r'@(?P<series>rfc|xep)\("(?P<number>\d{4})", (?P<sections>"[\d.]+"(?:, "[\d.]+")*)\)')
 INTRODUCTION = """\
 # Spec coverage
 
@@ -35,7 +37,8 @@ class Citation:
 def citations(path: str, text: str) -> Iterator[Citation]:
     """Find the citations of a file; a bare section belongs to the document named before it on its line, else to the module's own."""
     own = document_of(text.partition("\n")[0])
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, written in enumerate(text.splitlines(), start=1):
+        line = DECORATOR.sub(spelt_out, written)
         document, cited = own, True
         for token in TOKEN.finditer(line):
             if token["series"]:
@@ -47,6 +50,12 @@ def citations(path: str, text: str) -> Iterator[Citation]:
                 cited = True
         if not cited and document:
             yield Citation(document, WHOLE, path, number)
+
+
+def spelt_out(decorator: re.Match[str]) -> str:
+    """Write a scenario's decorator as a citation in prose."""
+    sections = re.findall(r"[\d.]+", decorator["sections"])
+    return f"{decorator['series'].upper()} {decorator['number']} " + ", ".join(f"§{section}" for section in sections)
 
 
 def document_of(text: str) -> str | None:

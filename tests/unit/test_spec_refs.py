@@ -23,6 +23,14 @@ def test_a_bare_section_without_any_document_is_no_citation() -> None:
     assert found("# see §4") == []
 
 
+def test_a_scenarios_decorator_is_a_citation() -> None:
+    assert found('@rfc("6120", "4.9.3.2", "11.1")\n@xep("0199", "4.1")\n') == [
+        ("RFC 6120", "4.9.3.2", 1),
+        ("RFC 6120", "11.1", 1),
+        ("XEP-0199", "4.1", 2),
+    ]
+
+
 def test_sections_are_ordered_by_number_and_tests_stand_beside_the_code() -> None:
     mentions = [
         Citation("RFC 6120", "10.1", "tests/unit/test_order.py", 7),
