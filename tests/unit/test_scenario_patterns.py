@@ -12,8 +12,10 @@ MESSAGE = "<message from='romeo@montague.lit/orchard' type='chat' id='1'><body>A
     "pattern",
     [
         MESSAGE,
-        "<message id='1'   type='chat' from='romeo@montague.lit/orchard'>\n"
-        " <body>Art thou not Romeo?</body>\n <x:active xmlns:x='urn:x'/></message>",
+        (
+            "<message id='1'   type='chat' from='romeo@montague.lit/orchard'>\n"
+            " <body>Art thou not Romeo?</body>\n <x:active xmlns:x='urn:x'/></message>"
+        ),
         f"<message id='{ANY}' type='chat' from='romeo@montague.lit/{ANY}'><body>Art {ANY}?</body><active xmlns='urn:x'/></message>",
         "<message from='{any}' type='chat' id='1'>{any}</message>",
         "<message from='{any}'>...<body>{any}</body></message>",
