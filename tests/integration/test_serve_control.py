@@ -5,9 +5,11 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -202,7 +204,9 @@ def test_the_servers_own_user_and_root_may_command() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
 async def test_another_user_is_turned_away_even_where_the_modes_let_him_in(desk: Desk) -> None:
-    path = Path("/tmp") / f"aldis-test-{os.getpid()}.sock"
+    open_to_all = Path(tempfile.mkdtemp())  # the test's own directory is closed to others
+    os.chmod(open_to_all, 0o755)  # noqa: PTH101, S103  nothing but the socket is in it
+    path = open_to_all / FILE
     os.link(desk.path / FILE, path)
     try:
         (desk.path / FILE).chmod(0o666)
@@ -214,7 +218,7 @@ async def test_another_user_is_turned_away_even_where_the_modes_let_him_in(desk:
             subprocess.run, [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=20
         )
     finally:
-        path.unlink()
+        shutil.rmtree(open_to_all)
     assert done.stdout == "b''\n"
     assert '"uid": 65534' in desk.logged.getvalue()
 

@@ -7,7 +7,7 @@ from aldis.core.bus import Bus, BusError
 from aldis.core.bus.names import DIRECTORY
 from aldis.core.contracts.accounts import AccountCommand, AccountResult, SealKey, SealKeyRequest
 from aldis.core.contracts.base import Message
-from aldis.core.seal import context, seal
+from aldis.core.seal import SealError, context, seal
 from aldis.launcher.arguments import USER_ACTIONS, WITH_PASSWORD
 from aldis.launcher.control_server import Answer
 from aldis.launcher.failure import Failure
@@ -27,11 +27,11 @@ class Accounts:
     async def answer(self, question: Mapping[str, Any]) -> Answer:
         """Do `{"action": …, "account": …, "password": …}`; raises `Failure` with the directory's reason."""
         action, account, password = question.get("action"), question.get("account"), question.get("password")
-        if action not in USER_ACTIONS or not isinstance(account, str):
+        if not isinstance(action, str) or action not in USER_ACTIONS or not isinstance(account, str):
             raise Failure(f"a question names an action ({', '.join(USER_ACTIONS)}) and an account", condition="bad-request")
         if isinstance(password, str) != (action in WITH_PASSWORD):
             raise Failure("a password goes with add and passwd, and with nothing else", condition="bad-request")
-        result = await self._command(str(action), account, password)
+        result = await self._command(action, account, password)
         if result.error:
             raise Failure(f"{account or action}: {result.text or result.error}", condition=result.error)
         if action == "list":
@@ -48,7 +48,10 @@ class Accounts:
         key = await self._ask(SealKeyRequest())
         if not isinstance(key, SealKey):
             raise Failure("the directory gave no key to seal the password to; see the log", condition="internal-server-error")
-        sealed = seal(key.key, password.encode(), context(action, account))
+        try:
+            sealed = seal(key.key, password.encode(), context(action, account))
+        except (UnicodeEncodeError, SealError):
+            raise Failure("the password is not text, or far too long", condition="bad-request") from None
         return await self._ask_account(AccountCommand(action=action, account=account, sealed=sealed, peer=OPERATOR))
 
     async def _ask_account(self, command: AccountCommand) -> AccountResult:

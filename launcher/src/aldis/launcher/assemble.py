@@ -80,8 +80,11 @@ class OneProcess:
 
     def _gateway(self, index: int) -> Gateway:
         host = self.host
+        settings = host.settings
+        if self._any_port:
+            settings = settings.model_copy(update={"c2s": settings.c2s.model_copy(update={"port": 0, "tls_port": 0})})
         gateway = Gateway(
-            settings=host.settings,
+            settings=settings,
             bus=self.buses.connect("g"),
             gateways=self.registry,
             shards=self.topology.shards,
