@@ -1,0 +1,49 @@
+"""Real clients against the real command: who they were stands at the end of a run, what they said at a failure."""
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.house import Clients, House
+
+ABOUT = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A fresh server with its default settings."""
+    with House(tmp_path_factory.mktemp("interop") / "house").open() as house:
+        yield house
+
+
+@pytest.fixture
+def clients(
+    house: House, tmp_path: Path, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Iterator[Clients]:
+    """What starts clients; they are ended, and named in the log."""
+    clients = Clients(house, tmp_path)
+    yield clients
+    named = request.config.stash.setdefault(ABOUT, [])
+    for client in clients.started:
+        record_property("client", f"{client.name}: {client.about}")
+        named.append(f"{client.about}: {client.name}, in {request.node.name}")
+    clients.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach what clients and server said to a failure."""
+    report = yield
+    clients = getattr(item, "funcargs", {}).get("clients")
+    if report.failed and isinstance(clients, Clients):
+        for client in clients.started:
+            report.sections.append((f"{client.name} ({client.about})", client.transcript()))
+        report.sections.append(("server", clients.house.log()[-12_000:]))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the clients that took part."""
+    for line in config.stash.get(ABOUT, []):
+        terminalreporter.write_line(line)
