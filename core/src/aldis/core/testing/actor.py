@@ -5,6 +5,7 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import quoteattr
 
 from aldis.core.testing.incoming import Incoming
@@ -61,9 +62,13 @@ class Actor:
 
     async def connects(self, *, direct: bool = True) -> None:
         """Connect; `direct` begins with TLS."""
-        await self._in_time(self._wire.connect(self.doors.tls_port if direct else self.doors.port), "connecting")
+        await self.reaches(self.doors.tls_port if direct else self.doors.port)
         if direct:
-            await self._in_time(self._wire.start_tls(self.domain), "the TLS handshake")
+            await self.shakes_hands()
+
+    async def reaches(self, port: int) -> None:
+        """Connect to a port, without more."""
+        await self._in_time(self._wire.connect(port), "connecting")
 
     async def opens(self, to: str | None = None, **attributes: str) -> Element:
         """Open a stream, or open it anew; return the server's features."""
@@ -97,6 +102,10 @@ class Actor:
         """Ask for TLS, and shake hands (RFC 6120 §5.4)."""
         await self.sends(f"<starttls xmlns='{TLS}'/>")
         await self.receives(f"<proceed xmlns='{TLS}'/>")
+        await self.shakes_hands()
+
+    async def shakes_hands(self) -> None:
+        """Go on in TLS, trusting the server for one's own domain only."""
         await self._in_time(self._wire.start_tls(self.domain), "the TLS handshake")
 
     async def authenticates(self, mechanism: str = "PLAIN", *, authzid: str = "", binding: str = "") -> None:
@@ -225,7 +234,10 @@ class Actor:
     async def is_cut(self) -> None:
         """Wait for the end of the connection, whatever is said before."""
         while not self._eof:
-            await self._read()
+            try:
+                await self._read()
+            except ExpatError:  # an alert of TLS, to who speaks none
+                continue
 
     async def closes(self) -> None:
         """Close the stream and wait until the server has closed its own (RFC 6120 §4.4)."""
@@ -264,7 +276,8 @@ class Actor:
                 raise
             data = b""
         self._eof = not data
-        self._incoming.feed(data)
+        if data:
+            self._incoming.feed(data)
         return bool(data)
 
     async def _in_time(self, work: Any, what: str) -> Any:

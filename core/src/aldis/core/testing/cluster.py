@@ -65,15 +65,19 @@ class Cluster:
                     raise AssertionError(f"the server ended at once, with code {self._running.result()}")
                 await asyncio.sleep(0.001)
 
-    async def stop(self) -> None:
-        """End all actors, then the server; raises `AssertionError` if it failed."""
-        for actor in self.actors:
-            await actor.vanishes()
+    async def shuts_down(self) -> None:
+        """Stop the server with whoever is connected; raises `AssertionError` if it failed."""
         if self._moves:
             await asyncio.wait(self._moves)
         self._process.stop("the scenario is over")
         if self._running is not None and await self._running:
             raise AssertionError("the server failed; its log says why")
+
+    async def stop(self) -> None:
+        """End all actors, then the server."""
+        for actor in self.actors:
+            await actor.vanishes()
+        await self.shuts_down()
 
     def actor(self, account: str, password: str, *, gateway: int = 0, wire: Callable[[], Wire] | None = None) -> Actor:
         """Make a client that has not connected yet, for one of the gateways."""

@@ -65,6 +65,12 @@ class TcpWire:
         found = {"tls-server-end-point": hashlib.sha256(certificate).digest()}
         return found if tls.version() == "TLSv1.3" else {**found, "tls-unique": unique}
 
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that was agreed on."""
+        tls = self._there().get_extra_info("ssl_object")
+        return tls.selected_alpn_protocol() if tls is not None else None
+
     async def close(self) -> None:
         if self._writer is None:
             return
