@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,19 @@ def test_commands_without_a_server_take_turns(tmp_path: Path) -> None:
         process.communicate(timeout=SECONDS)
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert accounts(site) == dict.fromkeys(names, False)
+
+
+def test_a_command_given_while_a_server_starts_or_stops_is_done(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site")
+    process = site.start("serve", stderr=subprocess.DEVNULL)
+    until = time.monotonic() + SECONDS
+    while not (site.data / "aldis.lock").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    site.aldis("user", "add", JULIET, "--password", "x")
+    process.terminate()
+    site.aldis("user", "add", "romeo@localhost", "--password", "x")
+    process.communicate(timeout=SECONDS)
+    assert set(accounts(site)) == {JULIET, "romeo@localhost"}
 
 
 def test_the_config_option_may_stand_before_and_after_the_command(tmp_path: Path, running: tuple[Site, Server]) -> None:

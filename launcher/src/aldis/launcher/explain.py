@@ -1,6 +1,5 @@
 """Turn what goes wrong at the start into one line that names the setting and the mend."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,14 +7,12 @@ from aldis.core.seal import SealError
 from aldis.core.service.sections import CommonSettings
 from aldis.core.service.settings import SettingsError, show
 from aldis.core.storage import MigrationError, StorageUnavailable
-from aldis.gateway.net.certificates import CertificateProblem
-from aldis.gateway.net.listening import CannotListen
 from aldis.launcher.failure import Failure
 
 
 @contextmanager
-def explained(settings: CommonSettings, part: str = "") -> Iterator[None]:
-    """Raise a `Failure` in place of what an operator can mend; what is our fault passes as it is. `part` is what was to start."""
+def explained(settings: CommonSettings) -> Iterator[None]:
+    """Raise a `Failure` in place of what an operator can mend; what is our fault passes as it is."""
     try:
         yield
     except SettingsError as error:
@@ -24,14 +21,8 @@ def explained(settings: CommonSettings, part: str = "") -> Iterator[None]:
         url = next(shown.value for shown in show(settings) if shown.name == "database.url")
         mend = "" if isinstance(error, MigrationError) else "; see that it is a database of this server, writable, and on a disk with room"
         raise Failure(f"database.url = {url}: {error}{mend}", condition="database") from error
-    except (CertificateProblem, CannotListen) as error:
-        raise Failure(str(error), condition="cannot-listen" if isinstance(error, CannotListen) else "certificate") from error
     except SealError as error:
         raise Failure(f"data_dir = {settings.data_dir}: {error}", condition="data-dir") from error
     except OSError as error:
-        if part == "health":
-            port = f"metrics.port = {settings.metrics.port}: cannot listen on {settings.metrics.host}"
-            reason = os.strerror(error.errno).lower() if error.errno else error
-            raise Failure(f"{port}: {reason}; set another port, or 0 for none", condition="cannot-listen") from error
         where = f"{error.filename}: " if error.filename else ""
         raise Failure(f"data_dir = {settings.data_dir}: {where}{error.strerror or error}; mend it or set another data_dir") from error

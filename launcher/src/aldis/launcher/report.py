@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from aldis.core.service.settings import show
+from aldis.core.storage import StorageUnavailable
 from aldis.launcher.assemble import OneProcess
 from aldis.launcher.control_server import Answer
 from aldis.launcher.version import installed
@@ -35,11 +36,15 @@ class Report:
             "domains": list(settings.domains),
             "listening": self.listening(),
             "sessions": len(sessions),
-            "shards": [{"shard": shard, "epoch": epoch, "owner": owner} for shard, epoch, owner in await house.registry.owners()],
+            "shards": [],
             "database": next(str(shown.value) for shown in show(settings) if shown.name == "database.url"),
             "data_dir": str(settings.data_dir.absolute()),
             "certificates": self.certificates(),
         }
+        try:
+            answer["shards"] = [{"shard": shard, "epoch": epoch, "owner": owner} for shard, epoch, owner in await house.registry.owners()]
+        except StorageUnavailable as error:
+            answer["database_problem"] = str(error)
         if question.get("sessions") is True:
             answer["session_list"] = sessions
         return answer

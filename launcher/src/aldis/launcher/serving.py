@@ -2,18 +2,24 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 
+from aldis.core.service.health import HealthServer
 from aldis.core.service.logging import make_logger, stdlib_into
 from aldis.core.service.process import Part, Process
 from aldis.core.service.run import Host, host
+from aldis.gateway.net.certificates import CertificateProblem
+from aldis.gateway.net.listening import CannotListen
 from aldis.launcher.accounts import Accounts
 from aldis.launcher.assemble import ONE, OneProcess
 from aldis.launcher.control_server import ControlServer
 from aldis.launcher.explain import explained
+from aldis.launcher.failure import Failure
 from aldis.launcher.report import Report
 from aldis.launcher.settings import AldisSettings, check_shards
+from aldis.launcher.version import installed
 from aldis.launcher.welcome import Welcome, command_line
 
 
@@ -36,11 +42,22 @@ def serve(settings: AldisSettings, options: argparse.Namespace) -> int:
         welcome = Welcome(report, command_line(options.config), sys.stdout, as_json=options.json)
         return [*house.parts, control, welcome]
 
+    log.info("serve.starting", version=installed(), domains=settings.domains, data_dir=settings.data_dir.absolute())
     with stdlib_into(log):
         code = asyncio.run(host(settings, app, log))
     for process in processes:
         if process.failure is not None:
-            part, error = process.failure
-            with explained(settings, part):
-                raise error
+            raise_mendable(settings, *process.failure)
     return code
+
+
+def raise_mendable(settings: AldisSettings, part: str, error: Exception) -> None:
+    """Raise why a part did not start, as a line with the mend."""
+    if isinstance(error, CannotListen | CertificateProblem):
+        raise Failure(str(error), condition="cannot-listen" if isinstance(error, CannotListen) else "certificate") from error
+    if isinstance(error, OSError) and part == HealthServer.name:
+        reason = os.strerror(error.errno).lower() if error.errno else error
+        where = f"metrics.port = {settings.metrics.port}: cannot listen on {settings.metrics.host}"
+        raise Failure(f"{where}: {reason}; set another port, or 0 for none", condition="cannot-listen") from error
+    with explained(settings):
+        raise error

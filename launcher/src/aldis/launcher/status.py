@@ -35,7 +35,8 @@ def lines(answer: dict[str, Any]) -> Iterator[str]:
         yield f"             {session['jid']}  from {session['peer'] or 'unknown'}"
     for shard in answer["shards"]:
         yield f"shard        {shard['shard']}: epoch {shard['epoch']}, owner {shard['owner'] or 'none'}"
-    yield f"database     {answer['database']}"
+    problem = answer.get("database_problem")
+    yield f"database     {answer['database']}{f' UNAVAILABLE: {problem}' if problem else ''}"
     yield f"data         {answer['data_dir']}"
 
 
