@@ -29,6 +29,7 @@ from aldis.launcher.accounts import Accounts
 from aldis.launcher.assemble import OneProcess, Topology
 from aldis.launcher.settings import AldisSettings
 from aldis.launcher.store import Store
+from tests.support.openssl_wire import OpenSslWire
 
 DOMAINS: Final = ("capulet.lit", "montague.lit")
 PEOPLE: Final = {
@@ -190,3 +191,13 @@ async def benvolio(enter: Enter) -> Actor:
 def stranger(server: Cluster) -> Actor:
     """Juliet's client, not yet connected to a server without faults."""
     return server.actor("juliet@capulet.lit", PEOPLE["juliet@capulet.lit"])
+
+
+@pytest.fixture
+def binding_client(server: Cluster, certificate: str) -> Callable[[int], Actor]:
+    """Juliet's client, not yet connected, that can compute every type of channel binding; given the version of TLS."""
+
+    def make(version: int) -> Actor:
+        return server.actor("juliet@capulet.lit", PEOPLE["juliet@capulet.lit"], wire=lambda: OpenSslWire(certificate, most=version))
+
+    return make

@@ -41,6 +41,8 @@ class Actor:
         """The attributes of the server's last stream header."""
         self._wire = wire()
         self._incoming = Incoming()
+        self._ahead = b""
+        """The beginning of the next stream, if it came in one piece with the end of this one."""
         self._eof = False
         self._barriers = 0
 
@@ -80,8 +82,14 @@ class Actor:
         named = {"to": self.domain if to is None else to, "version": "1.0", **attributes}
         named["xml:lang"] = named.pop("lang", "")
         written = "".join(f" {key}={quoteattr(value)}" for key, value in named.items() if value)
-        self._incoming = Incoming()
+        self.expects_new_stream()
         await self.sends(f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{streams}'{written}>")
+
+    def expects_new_stream(self) -> None:
+        """Take what comes from now on for a new stream; only for who sends headers by hand."""
+        self._incoming = Incoming()
+        self._incoming.feed(self._ahead)
+        self._ahead = b""
 
     async def hears_header(self) -> Mapping[str, str]:
         """Wait for the server's header; return its attributes."""
@@ -136,6 +144,10 @@ class Actor:
         """Begin SASL; None is no initial response, and an empty one is written `=` (RFC 6120 §6.4.2)."""
         data = "" if initial is None else base64.b64encode(initial).decode() or "="
         await self.sends(f"<auth xmlns='{SASL}' mechanism='{mechanism}'>{data}</auth>")
+
+    async def hears_challenge(self) -> bytes:
+        """Wait for a challenge of SASL; return its data."""
+        return _decode((await self.receives(f"<challenge xmlns='{SASL}'>{{any}}</challenge>")).text) or b""
 
     async def sends_response(self, data: bytes) -> None:
         """Answer a challenge."""
@@ -276,9 +288,16 @@ class Actor:
                 raise
             data = b""
         self._eof = not data
-        if data:
+        more = bool(data)
+        if self._ahead:
+            self._ahead += data
+        elif self._incoming.header is not None:
+            data, begin, rest = data.partition(b"<?xml ")
+            self._ahead = begin + rest
             self._incoming.feed(data)
-        return bool(data)
+        elif data:
+            self._incoming.feed(data)
+        return more
 
     async def _in_time(self, work: Any, what: str) -> Any:
         try:
