@@ -64,7 +64,7 @@ class Iqs:
         session = user.resources.get(resource) if user is not None and resource else None
         outcome = decide(IQ, stanza.type, bool(resource), session is not None, ())
         if outcome is Outcome.SESSION and session is not None:
-            if not self._shard.tools.policy.authorize(stanza.label, stanza.sender, account):
+            if self._between_clients(stanza) and not self._shard.tools.policy.authorize(stanza.label, stanza.sender, account):
                 raise PolicyViolation("security policy does not allow this request to this recipient")
             self._shard.output.deliver(session, stanza.type, stanza, turn)
             return None
@@ -74,6 +74,11 @@ class Iqs:
             raise ServiceUnavailable
         self._shard.tools.drop("iq-answer")
         return None
+
+    @staticmethod
+    def _between_clients(stanza: Envelope) -> bool:
+        """Is the stanza subject to policy? Errors are exempt (XEP-0258 §5), and what the server itself answers is its own."""
+        return stanza.type != "error" and "/" in stanza.sender
 
     def unsent(self, stanza: Envelope, turn: Turn) -> None:
         """An IQ that was on its way to a session that is gone (RFC 6121 §8.5.3.2.3)."""

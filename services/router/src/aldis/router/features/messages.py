@@ -32,7 +32,7 @@ class Messages:
 
     def received(self, account: str, stanza: Envelope, turn: Turn) -> None:
         """Deliver a message to its recipient (RFC 6121 §8.5)."""
-        if not self._policy.authorize(stanza.label, stanza.sender, account):
+        if stanza.type != "error" and not self._policy.authorize(stanza.label, stanza.sender, account):  # XEP-0258 §5: errors are exempt
             raise PolicyViolation("security policy does not allow this message to this recipient")
         user = self._users.get(account)
         resource = stanza.to.partition("/")[2]
