@@ -1,13 +1,15 @@
 """Real clients against the real command: who they were stands at the end of a run, what they said at a failure."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.interop.house import Clients, House
 
-ABOUT = pytest.StashKey[list[str]]()
+WHO = pytest.StashKey[dict[str, list[int]]]()
+"""The processes of each version of a client."""
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +24,13 @@ def clients(
     house: House, tmp_path: Path, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
 ) -> Iterator[Clients]:
     """What starts clients; they are ended, and named in the log."""
-    clients = Clients(house, tmp_path)
-    yield clients
-    named = request.config.stash.setdefault(ABOUT, [])
-    for client in clients.started:
-        record_property("client", f"{client.name}: {client.about}")
-        named.append(f"{client.about}: {client.name}, in {request.node.name}")
-    clients.close()
+    with ExitStack() as ends:
+        clients = Clients(house, tmp_path, ends)
+        yield clients
+        who = request.config.stash.setdefault(WHO, {})
+        for client in clients.started:
+            who.setdefault(client.version, []).append(client.pid)
+            record_property("client", f"{client.name}: {client.version}, process {client.pid}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,12 +40,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     clients = getattr(item, "funcargs", {}).get("clients")
     if report.failed and isinstance(clients, Clients):
         for client in clients.started:
-            report.sections.append((f"{client.name} ({client.about})", client.transcript()))
+            report.sections.append((f"{client.name} ({client.version}, process {client.pid})", client.transcript()))
         report.sections.append(("server", clients.house.log()[-12_000:]))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name the clients that took part."""
-    for line in config.stash.get(ABOUT, []):
-        terminalreporter.write_line(line)
+    for version, processes in config.stash.get(WHO, {}).items():
+        terminalreporter.write_line(f"{version} took part: process {', '.join(map(str, processes))}")

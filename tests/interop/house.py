@@ -3,7 +3,7 @@
 import re
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ class Clients:
 
     house: House
     folder: Path
+    ends: ExitStack
     started: list[Client] = field(default_factory=list)
 
     def slixmpp(self, jid: str, password: str, *, trusting: bool = True, **options: Any) -> Slixmpp:
@@ -74,7 +75,7 @@ class Clients:
             certificate=house.certificate if trusting else None,
             **options,
         )
-        self.started.append(client)
+        self._begin(client)
         return client
 
     def profanity(self, jid: str, password: str, *, trusting: bool = True, direct: bool = False) -> Profanity:
@@ -88,10 +89,10 @@ class Clients:
             certificate=house.certificate if trusting else None,
             direct=direct,
         )
-        self.started.append(client)
+        self._begin(client)
         return client
 
-    def close(self) -> None:
-        """End them all, the last first."""
-        while self.started:
-            self.started.pop().close()
+    def _begin(self, client: Client) -> None:
+        self.started.append(client)
+        self.ends.callback(client.close)  # before it is there, so that half a start is undone too
+        client.start()

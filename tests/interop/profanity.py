@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -21,11 +22,13 @@ class Profanity:
     """One profanity with folders of its own. Everything that profanity keeps or logs lies in `folder`."""
 
     def __init__(self, folder: Path, jid: str, password: str, *, port: int, certificate: Path | None, direct: bool = False) -> None:
-        """Start it; it connects by itself. `direct` for a port where TLS comes first."""
+        """It connects by itself once started. `direct` for a port where TLS comes first."""
         self.name = f"profanity {jid}"
         self.jid = jid
+        self.version = ""
+        self.pid = 0
         self._folder = folder
-        self._log = folder / "profanity.log"
+        self._log, self._errors = folder / "profanity.log", folder / "errors"
         folder.mkdir()
         trusted = _trusted(folder / "trusted", certificate)
         _write(folder / "config" / "profanity" / "profrc", f"[connection]\ntls.certpath={trusted}\n[ui]\nsplash=false\nvercheck=false\n")
@@ -37,17 +40,21 @@ class Profanity:
         # A socket's path is limited to 107 bytes, and pytest's folders have long names.
         self._short = tempfile.TemporaryDirectory(prefix="aldis-")
         self._socket = Path(self._short.name) / "tmux"
+        self._terminal: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.version = _version()
         # In the foreground, so that it is our child and ends with us.
         self._terminal = subprocess.Popen(
-            ["tmux", "-S", self._socket, "-f", "/dev/null", "-u", "-D"], cwd=folder, env=self._environ(), stdin=subprocess.DEVNULL
+            ["tmux", "-S", self._socket, "-f", "/dev/null", "-u", "-D"],
+            cwd=self._folder,
+            env=self._environ(),
+            stdin=subprocess.DEVNULL,
         )
         eventually(self._socket.exists, "tmux's socket")
-        self._tmux(
-            "new-session", "-d", "-x", str(COLUMNS), "-y", str(LINES),
-            f"exec profanity --log DEBUG --logfile '{self._log}' --account '{jid}' 2>'{folder / 'errors'}'",
-        )  # fmt: skip
+        command = f"exec profanity --log DEBUG --logfile '{self._log}' --account '{self.jid}' 2>'{self._errors}'"
+        self._tmux("new-session", "-d", "-x", str(COLUMNS), "-y", str(LINES), command)
         self.pid = int(self._tmux("list-panes", "-F", "#{pane_pid}"))
-        self.about = f"{_version()}, process {self.pid}"
 
     def _environ(self) -> dict[str, str]:
         config, data = self._folder / "config", self._folder / "data"
@@ -60,13 +67,16 @@ class Profanity:
         }
 
     def _tmux(self, *command: str) -> str:
-        done = subprocess.run(["tmux", "-S", self._socket, "-u", "-N", *command], capture_output=True, text=True, check=False, timeout=20)
-        assert done.returncode == 0, f"tmux {command}: {done.stderr}\n{self.log()}"
+        done = self._ask_tmux(*command)
+        assert done.returncode == 0, f"tmux {command}: {done.stderr}"
         return done.stdout
+
+    def _ask_tmux(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["tmux", "-S", self._socket, "-u", "-N", *command], capture_output=True, text=True, check=False, timeout=20)
 
     def type(self, line: str) -> None:
         """Type a line, and Enter."""
-        self._tmux("send-keys", "-l", line)
+        self._tmux("send-keys", "-l", "--", line)
         self._tmux("send-keys", "Enter")
 
     def screen(self) -> str:
@@ -102,16 +112,21 @@ class Profanity:
         return eventually(lambda: re.search(pattern, self.log(), re.MULTILINE), f"{pattern!r} in the log of {self.name}")
 
     def transcript(self) -> str:
-        """Give the screen, and the log's end."""
-        screen = self.screen() if self._terminal.poll() is None else "(ended)"
-        errors = self._folder / "errors"
-        return f"{screen.rstrip()}\n── log ──\n{self.log()[-12_000:]}\n── stderr ──\n{errors.read_text() if errors.exists() else ''}"
+        screen = self._ask_tmux("capture-pane", "-p", "-J").stdout.rstrip() or "(none)"
+        errors = self._errors.read_text(errors="replace") if self._errors.exists() else ""
+        return f"{screen}\n── log ──\n{self.log()[-12_000:]}\n── stderr ──\n{errors}"
 
     def close(self) -> None:
-        """End it with its terminal, which hangs up on it."""
-        if self._terminal.poll() is None:
-            self._terminal.terminate()
-        self._terminal.wait(20)
+        """End it without a word, as if its window was closed, and then its terminal."""
+        terminal, self._terminal = self._terminal, None
+        if terminal is not None:
+            try:
+                if self.pid and not self._ask_tmux("has-session").returncode:
+                    os.kill(self.pid, signal.SIGHUP)
+                    eventually(lambda: self._ask_tmux("has-session").returncode, f"the end of {self.name}")
+            finally:
+                terminal.terminate()
+                terminal.wait(20)
         self._short.cleanup()
 
 

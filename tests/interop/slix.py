@@ -1,12 +1,13 @@
 """A slixmpp client in a process of its own, told what to do line by line (slixmpp_client.py)."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.interop.waiting import SECONDS
 
@@ -27,36 +28,40 @@ class Refused(Exception):
 class Slixmpp:
     """One slixmpp; the options are those of slixmpp_client.py."""
 
-    def __init__(self, folder: Path, jid: str, password: str, *, port: int, certificate: Path | None, **options: Any) -> None:
-        """Start it; it connects when it is told to."""
+    def __init__(self, log: Path, jid: str, password: str, *, port: int, certificate: Path | None, **options: Any) -> None:
+        """It connects when it is told to."""
         self.name = f"slixmpp {jid}" + (f"/{options['resource']}" if options.get("resource") else "")
         self.jid = jid
-        self._errors = folder
+        self.version = ""
+        self.pid = 0
+        self._errors = log
         self._changed = threading.Condition()
         self._told: list[Told] = []
         self._waiting: list[Told] = []
         self._ended = False
         self._commands = 0
-        given = {"jid": jid, "password": password, "host": "127.0.0.1", "port": port, **options}
-        given["ca_certs"] = str(certificate) if certificate else None
+        self._options = {"jid": jid, "password": password, "host": "127.0.0.1", "port": port, **options}
+        self._options["ca_certs"] = str(certificate) if certificate else None
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, SCRIPT, json.dumps(given)],
+                [sys.executable, SCRIPT, json.dumps(self._options)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
                 env={"PATH": os.environ["PATH"], "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
             )
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = threading.Thread(target=self._read, args=[self._process.stdout], daemon=True)
         self._reader.start()
         ready = self.told("ready")
-        self.pid: int = ready["pid"]
-        self.about = f"slixmpp {ready['slixmpp']} (Python {ready['python']}, {ready['openssl']}), process {self.pid}"
+        self.pid = ready["pid"]
+        self.version = f"slixmpp {ready['slixmpp']} (Python {ready['python']}, {ready['openssl']})"
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+    def _read(self, lines: IO[str]) -> None:
+        for line in lines:
             told = json.loads(line)
             with self._changed:
                 self._told.append(told)
@@ -70,6 +75,7 @@ class Slixmpp:
         """Have something done, and wait for its answer; raises `Refused`."""
         self._commands += 1
         number = self._commands
+        assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"n": number, "do": command, **keys}) + "\n")
         self._process.stdin.flush()
@@ -113,17 +119,19 @@ class Slixmpp:
         return f"{told}\n── stderr ──\n{self._errors.read_text()[-12_000:]}"
 
     def close(self) -> None:
-        """End it."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        """End it, by the end of its input or else by force."""
+        process, self._process = self._process, None
+        if process is None or process.stdin is None or process.stdout is None:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
         try:
-            self._process.wait(5)
+            process.wait(5)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(5)
+            process.kill()
+            process.wait(5)
         self._reader.join(5)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        process.stdout.close()
 
 
 def _is(told: Told, event: str, keys: dict[str, Any]) -> bool:

@@ -14,8 +14,11 @@ class Client(Protocol):
     """Somebody else's client, in a process of its own."""
 
     name: str
-    about: str
-    """What it is, with its version and its process."""
+    version: str
+    pid: int
+
+    def start(self) -> None:
+        """Start its process."""
 
     def transcript(self) -> str:
         """Give what it said and showed, for whoever has to find out why a test failed."""
