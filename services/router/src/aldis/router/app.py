@@ -32,7 +32,7 @@ from aldis.core.xmpp.errors.stanza import InternalServerError, JidMalformed, Sta
 from aldis.core.xmpp.feature import Feature, Registry
 from aldis.router.context import Context, Shard, Tools, UserSession
 from aldis.router.domain.roster import Limits
-from aldis.router.features import roster, xep_0030_disco, xep_0199_ping
+from aldis.router.features import rfc_3921_session, roster, xep_0030_disco, xep_0199_ping
 from aldis.router.features.accounts import AccountEvents
 from aldis.router.features.binding import Binding
 from aldis.router.features.effects import Changes
@@ -43,7 +43,7 @@ from aldis.router.features.subscriptions import ACTIONS, Subscriptions
 from aldis.router.settings import RouterSettings
 from aldis.router.store import Store
 
-FEATURES: Final[tuple[Feature[Context], ...]] = (xep_0030_disco.feature, xep_0199_ping.feature, roster.feature)
+FEATURES: Final[tuple[Feature[Context], ...]] = (xep_0030_disco.feature, xep_0199_ping.feature, roster.feature, rfc_3921_session.feature)
 """What the router adds to the domains and their accounts."""
 MESSAGE: Final = int(Kind.MESSAGE)
 PRESENCE: Final = int(Kind.PRESENCE)
@@ -306,9 +306,9 @@ class Router:
         """The sessions of every account that has one, for `aldis status`."""
         users: dict[str, list[UserSession]] = {}
         for running in self.runner.running.values() if self.runner is not None else ():
-            for session in running.sessions.values():
-                if not session.replaced:
-                    users.setdefault(session.account, []).append(session)
+            for bound in running.sessions.values():
+                if not bound.replaced:
+                    users.setdefault(bound.account, []).append(bound)
         return users
 
     def drop(self, reason: str) -> None:
