@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree  # libxml2 minds namespace names that are no URI, expat does not
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
@@ -73,8 +74,11 @@ CUTS = st.lists(st.integers(1, 60), min_size=1, max_size=5)
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
-def run(data: bytes, cuts: list[int]) -> tuple[list[Event], object]:
-    framer = Framer(FramerLimits())
+both = pytest.mark.parametrize("deferring", [None, True], ids=["as expat is", "as if it deferred"])
+
+
+def run(data: bytes, cuts: list[int], deferring: bool | None = None) -> tuple[list[Event], object]:
+    framer = Framer(FramerLimits(), deferring=deferring)
     events: list[Event] = []
     at = turn = 0
     while at < len(data):
@@ -93,13 +97,30 @@ def without_ends(events: list[Event]) -> list[object]:
     ]
 
 
-@given(st.sampled_from(HEADERS), STANZAS, CUTS)
-def test_the_way_a_stream_is_cut_does_not_matter(header: bytes, stanzas: bytes, cuts: list[int]) -> None:
+@both
+@given(header=st.sampled_from(HEADERS), stanzas=STANZAS, cuts=CUTS)
+def test_the_way_a_stream_is_cut_does_not_matter(header: bytes, stanzas: bytes, cuts: list[int], deferring: bool | None) -> None:
     data = header + stanzas + b"</stream:stream>"
     whole, error = run(data, [len(data)])
-    pieces, same_error = run(data, cuts)
+    pieces, same_error = run(data, cuts, deferring)
     assert without_ends(pieces) == without_ends(whole)
     assert same_error == error
+
+
+@both
+@given(header=st.sampled_from(HEADERS), stanzas=STANZAS, cuts=CUTS)
+def test_an_element_comes_with_its_last_byte(header: bytes, stanzas: bytes, cuts: list[int], deferring: bool | None) -> None:
+    framer = Framer(FramerLimits(), deferring=deferring)
+    whole, _ = run(header + stanzas, [1 << 20])
+    framer.feed(header)
+    ends = [event.end - len(header) for event in whole if isinstance(event, Frame)]
+    at = turn = seen = 0
+    while at < len(stanzas):
+        step = cuts[turn % len(cuts)]
+        seen += len(framer.feed(stanzas[at : at + step]))
+        at, turn = at + step, turn + 1
+        assert seen == sum(end <= at for end in ends)
+    assert seen == len(ends)
 
 
 def exclusive(parent: etree._Element) -> list[bytes]:
@@ -130,11 +151,12 @@ def test_children_mean_the_same_where_they_stand_alone(header: bytes, stanzas: b
         assert frame.attrs == (own | {"xml:lang": language} if language else own)
 
 
-@given(st.binary(max_size=200), st.booleans(), CUTS)
-def test_rubbish_gives_a_stream_error_or_nothing(data: bytes, opened: bool, cuts: list[int]) -> None:
+@both
+@given(data=st.binary(max_size=200), opened=st.booleans(), cuts=CUTS)
+def test_rubbish_gives_a_stream_error_or_nothing(data: bytes, opened: bool, cuts: list[int], deferring: bool | None) -> None:
     data = HEADERS[0] + data if opened else data
     whole, error = run(data, [max(1, len(data))])
-    pieces, same_error = run(data, cuts)
+    pieces, same_error = run(data, cuts, deferring)
     assert without_ends(pieces) == without_ends(whole)
     assert same_error == error
 
@@ -147,16 +169,20 @@ SCRAPS = st.sampled_from(
 )  # fmt: skip
 
 
-@given(st.sampled_from(HEADERS), STANZAS, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 5), SCRAPS), max_size=3), CUTS)
+EDITS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 5), SCRAPS), max_size=3)
+
+
+@both
+@given(header=st.sampled_from(HEADERS), stanzas=STANZAS, edits=EDITS, cuts=CUTS)
 def test_mutated_xml_gives_the_same_error_however_it_is_cut(
-    header: bytes, stanzas: bytes, edits: list[tuple[int, int, bytes]], cuts: list[int]
+    header: bytes, stanzas: bytes, edits: list[tuple[int, int, bytes]], cuts: list[int], deferring: bool | None
 ) -> None:
     data = header + stanzas
     for at, gone, scrap in edits:
         at %= len(data)  # noqa: PLW2901  the place is relative
         data = data[:at] + scrap + data[at + gone :]
     whole, error = run(data, [len(data)])
-    pieces, same_error = run(data, cuts)
+    pieces, same_error = run(data, cuts, deferring)
     assert without_ends(pieces) == without_ends(whole)
     assert same_error == error
     for frame in whole:

@@ -21,16 +21,11 @@ _INVALID_TOKEN: Final = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 
 
 def new_parser() -> expat.XMLParserType:
-    """Make a parser that reports each token as soon as it is complete.
+    """Make a parser that reports each token as soon as it is complete; where `expat_defers`, one that needs `tokens.giver` for that.
 
     It reads UTF-8 whatever the XML declaration says. Names are `namespace}local`; a brace can't stand in a local name, so
     they split without doubt. Nothing is interned: that table would grow as long as the parser lives.
     """
-    _refuse_deferring_expat()
-    return _create()
-
-
-def _create() -> expat.XMLParserType:
     parser = expat.ParserCreate("utf-8", "}", None)
     defer = getattr(parser, "SetReparseDeferralEnabled", None)
     if defer is not None:
@@ -39,19 +34,19 @@ def _create() -> expat.XMLParserType:
 
 
 @cache
-def _refuse_deferring_expat() -> None:
-    if defers(_create()):
-        raise RuntimeError(
-            f"{expat.EXPAT_VERSION} defers reparsing and this Python can't turn that off; "
-            "install a Python whose xml.parsers.expat has SetReparseDeferralEnabled (3.11.9, 3.12.3 or later)"
-        )
+def expat_defers() -> bool:
+    """Tell if expat defers reparsing and this Python can't turn that off, as on Debian 12 (docs/adr/0020)."""
+    return defers(new_parser())
 
 
 def defers(parser: expat.XMLParserType) -> bool:
-    """Tell if a parser keeps back a tag that a later feed completed: with such a one a chat hangs (expat ≥ 2.6, old pyexpat)."""
+    """Tell if a parser keeps back a tag that a later feed completed.
+
+    It does so only after a feed in which it found nothing else, so the tag has to begin and to end in feeds of its own.
+    """
     seen: list[str] = []
     parser.StartElementHandler = lambda name, _: seen.append(name)
-    for piece in (b"<probe><probed", b">"):
+    for piece in (b"<probe>", b"<probed", b">"):
         parser.Parse(piece, False)
     return len(seen) != 2
 

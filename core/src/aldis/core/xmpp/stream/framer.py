@@ -20,6 +20,7 @@ from aldis.core.xmpp.namespaces import CLIENT, SERVER, STREAMS
 from aldis.core.xmpp.stream.expat import count_declarations, new_parser, translate
 from aldis.core.xmpp.stream.frames import Event, Footer, Frame, FramerLimits, Header
 from aldis.core.xmpp.stream.standalone import Scope, is_empty_tag, tag_end, tag_name
+from aldis.core.xmpp.stream.tokens import Give, giver
 
 _WHITE: Final = b" \t\r\n"
 _LANG: Final = "http://www.w3.org/XML/1998/namespace}lang"
@@ -43,14 +44,16 @@ class Framer:
     """
 
     __slots__ = (
-        "_attrs", "_boundary", "_closed", "_depth", "_events", "_failed_at", "_fed", "_foreign", "_head", "_opened", "_kept",
-        "_lang", "_limits", "_marks", "_max_attribute", "_max_attributes", "_max_children", "_max_depth", "_max_name",
+        "_attrs", "_boundary", "_closed", "_deferring", "_depth", "_events", "_failed_at", "_fed", "_foreign", "_give", "_head",
+        "_opened", "_kept", "_lang", "_limits", "_marks", "_max_attribute", "_max_attributes", "_max_children", "_max_depth", "_max_name",
         "_max_namespaces", "_max_stanza", "_max_tag", "_names", "_parser", "_root", "_scope", "_shift", "_start", "_text",
         "_window", "_worth_a_look", "error",
     )  # fmt: skip
 
-    def __init__(self, limits: FramerLimits) -> None:
+    def __init__(self, limits: FramerLimits, *, deferring: bool | None = None) -> None:
+        """Begin; `deferring` says whether to work as an expat that defers reparsing needs it, None whether this one does."""
         self.error: StreamError | None = None
+        self._deferring = deferring
         self.limits = limits
         self._events: list[Event] = []
         self.reset()
@@ -82,6 +85,7 @@ class Framer:
         """Begin a new stream and forget everything received, so that nothing sent in clear outlives STARTTLS (RFC 6120 §5.4.3.3)."""
         self.error = None
         self._parser: XMLParserType | None = None
+        self._give: Give = _nowhere
         self._opened = False
         self._closed = False
         self._window: bytes | bytearray = b""
@@ -109,7 +113,7 @@ class Framer:
         """Let go of parser and buffers if the peer is between two elements; for sessions that fall silent."""
         self._kept = b""
         if self._depth == 1 and not self._window and not self.error:
-            self._parser = None
+            self._parser, self._give = None, _nowhere
             self._events, self._attrs, self._names, self._marks = [], {}, [], []
             self._foreign = ""
 
@@ -132,7 +136,7 @@ class Framer:
             if not self._closed:  # what follows a footer is nobody's concern
                 self._fail(error)
         if self._over():
-            self._parser = None
+            self._parser, self._give = None, _nowhere
             self._window = b""
         return events
 
@@ -194,19 +198,20 @@ class Framer:
         parser.CommentHandler = self._comment
         parser.ProcessingInstructionHandler = self._instruction
         parser.StartCdataSectionHandler = self._cdata
+        self._give = giver(parser, inside=self._opened, deferring=self._deferring)
 
     def _parse(self, data: bytes) -> None:
         """Give expat the chunk, in pieces, and refuse a token that doesn't end."""
-        parser = self._live()
         if len(data) <= _PIECE:
             self._fed += len(data)
-            parser.Parse(data, False)
+            self._give(data, False)
             return
+        parser = self._live()
         view = memoryview(data)
         for at in range(0, len(data), _PIECE):
             piece = view[at : at + _PIECE]
             self._fed += len(piece)
-            parser.Parse(piece, False)
+            self._give(piece, False)
             if self._closed:
                 return
             self._limit_token(parser)
@@ -235,7 +240,7 @@ class Framer:
     def _renew(self) -> None:
         """Change the parser; what is not yet cut is read again, which is cheap since it is less than half of what was read."""
         window = bytes(self._window)
-        self._parser = None
+        self._parser, self._give = None, _nowhere
         self._window = b""
         if window:
             self._take(window)
@@ -432,6 +437,10 @@ class Framer:
         self._live().CharacterDataHandler = None
         self._kept = self._window
         return "".join(self._text)
+
+
+def _nowhere(data: bytes | memoryview, _: bool) -> NoReturn:
+    raise RuntimeError(f"no parser for {len(data)} bytes")
 
 
 def _plain(attrs: dict[str, str]) -> dict[str, str]:
