@@ -3,6 +3,7 @@
 from xml.etree.ElementTree import Element, TreeBuilder
 
 from aldis.core.xmpp.stream.expat import new_parser
+from aldis.core.xmpp.stream.tokens import giver
 
 
 def _clark(name: str) -> str:
@@ -21,14 +22,15 @@ class Incoming:
         """Whether the closing tag came."""
         self._depth = 0
         self._builder = TreeBuilder()
-        parser = self._parser = new_parser()
+        parser = new_parser()
         parser.StartElementHandler = self._starts
         parser.EndElementHandler = self._ends
         parser.CharacterDataHandler = self._characters
+        self._give = giver(parser)
 
     def feed(self, data: bytes) -> None:
         """Take bytes; raises `ExpatError` if a server sends what is not well-formed."""
-        self._parser.Parse(data, False)
+        self._give(data, False)
 
     def _starts(self, name: str, attrs: dict[str, str]) -> None:
         clark = {_clark(key): value for key, value in attrs.items()}
