@@ -1,6 +1,6 @@
 """Real clients against the real command: who they were stands at the end of a run, what they said at a failure."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,9 +20,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @pytest.fixture
-def clients(
-    house: House, tmp_path: Path, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> Iterator[Clients]:
+def clients(house: House, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Clients]:
     """What starts clients; they are ended, and named in the log."""
     with ExitStack() as ends:
         clients = Clients(house, tmp_path, ends)
@@ -30,7 +28,6 @@ def clients(
         who = request.config.stash.setdefault(WHO, {})
         for client in clients.started:
             who.setdefault(client.version, []).append(client.pid)
-            record_property("client", f"{client.name}: {client.version}, process {client.pid}")
 
 
 @pytest.hookimpl(wrapper=True)
