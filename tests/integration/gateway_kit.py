@@ -147,7 +147,7 @@ class FakeShard:
 
     def _bind(self, message: Bind) -> None:
         session, generation = message.origin.session, message.generation
-        answers: dict[str, Any] = {"shard": 0, "epoch": 1, "session": session, "generation": generation}
+        answers: dict[str, Any] = {"shard": 0, "epoch": 1, "session": session, "generation": generation, "n": message.origin.n}
         if self.refuse:
             self.bus.publish(message.gateway, BindRefused(error=self.refuse, **answers))
             return

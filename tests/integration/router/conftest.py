@@ -183,7 +183,7 @@ class Cluster:
 
     async def client(self, account: str, resource: str, hub: int = 0) -> Client:
         client = Client(self.hubs[hub], f"{account}@example.org")
-        self.hubs[hub].bind(client.link, resource, "b")
+        self.hubs[hub].bind(client.link, resource)
         await client.until(lambda: client.jid or client.refused)
         return client
 

@@ -23,7 +23,6 @@ class Bind(Message, frozen=True, kw_only=True, tag="bind"):
     """The authenticated bare JID."""
     resource: str = ""
     """What the client asked for, not yet prepared; empty lets the server choose."""
-    iq_id: str
     peer: str = ""
     """The client's address, for `aldis session list` and logs."""
 
@@ -92,22 +91,24 @@ class Deliver(Message, frozen=True, kw_only=True, tag="deliver", gc=False):
 
 
 class Bound(Message, frozen=True, kw_only=True, tag="bound"):
-    """The answer to `Bind`: the session is `jid` from here on."""
+    """The answer to the `Bind` with number `n`: the session is `jid` from here on."""
 
     shard: int
     epoch: int
     session: str
     generation: int
+    n: int
     jid: str
 
 
 class BindRefused(Message, frozen=True, kw_only=True, tag="bind-refused"):
-    """The answer to `Bind` that gives no resource; `error` is the whole `<error/>` element."""
+    """The answer to the `Bind` with number `n` that gives no resource; `error` is the whole `<error/>` element."""
 
     shard: int
     epoch: int
     session: str
     generation: int
+    n: int
     error: bytes
 
 

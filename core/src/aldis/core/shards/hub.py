@@ -60,6 +60,7 @@ class Link:
     __slots__ = (
         "account",
         "available",
+        "binding",
         "client",
         "generation",
         "id",
@@ -83,6 +84,8 @@ class Link:
         self.client = client
         self.peer = peer
         self.jid = ""
+        self.binding = 0
+        """The number of the request for a resource that is not answered yet."""
         self.n = 0
         """How much was published for it."""
         self.number = 0
@@ -131,9 +134,10 @@ class Hub:
         self._links[link.id] = link
         return link
 
-    def bind(self, link: Link, resource: str, iq_id: str) -> None:
+    def bind(self, link: Link, resource: str) -> None:
         """Ask for a resource; the answer is `Client.bound` or `Client.bind_refused`."""
         link.n += 1
+        link.binding = link.n
         self._bus.publish(
             link.queue,
             Bind(
@@ -142,7 +146,6 @@ class Hub:
                 gateway=self.queue,
                 account=link.account,
                 resource=resource,
-                iq_id=iq_id,
                 peer=link.peer,
             ),
         )
@@ -289,10 +292,12 @@ class Hub:
         match message:
             case Note():
                 link.note = message.state
-            case Bound() if not link.jid:
+            case Bound() if message.n == link.binding:
+                link.binding = 0
                 link.jid = message.jid
                 link.client.bound(message.jid)
-            case BindRefused() if not link.jid:
+            case BindRefused() if message.n == link.binding:
+                link.binding = 0
                 link.client.bind_refused(message.error)
             case CloseSession():
                 link.client.close(message.condition, message.text)

@@ -7,7 +7,7 @@ from aldis.core.bus.names import router_queue
 from aldis.core.bus.port import Bus
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope
-from aldis.core.contracts.sessions import BindRefused, Bound, CloseSession, Deliver, Note, Recipient, Routed
+from aldis.core.contracts.sessions import Bind, BindRefused, Bound, CloseSession, Deliver, Note, Recipient, Routed
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.sessions import Session
 from aldis.core.shards.slots import shard_of
@@ -131,17 +131,18 @@ class Output:
             turn,
         )
 
-    def bound(self, session: Session, turn: Turn) -> None:
-        """Tell the client its full JID."""
-        self._tell(
-            session.gateway,
-            Bound(shard=self.shard, epoch=self.epoch, session=session.id, generation=session.generation, jid=session.jid),
-            turn,
-        )
+    def bound(self, session: Session, n: int, turn: Turn) -> None:
+        """Answer the `Bind` that came as the session's n-th message: tell the client its full JID."""
+        answer = Bound(shard=self.shard, epoch=self.epoch, session=session.id, generation=session.generation, n=n, jid=session.jid)
+        self._tell(session.gateway, answer, turn)
 
-    def refuse_bind(self, gateway: str, session: str, generation: int, error: bytes, turn: Turn) -> None:
+    def refuse_bind(self, request: Bind, error: bytes, turn: Turn) -> None:
         """Tell the client that it gets no resource."""
-        self._tell(gateway, BindRefused(shard=self.shard, epoch=self.epoch, session=session, generation=generation, error=error), turn)
+        origin = request.origin
+        answer = BindRefused(
+            shard=self.shard, epoch=self.epoch, session=origin.session, generation=request.generation, n=origin.n, error=error
+        )
+        self._tell(request.gateway, answer, turn)
 
     def close(self, session: Session, condition: str, text: str, turn: Turn) -> None:
         """End the session's stream with a stream error, after all that it was sent before."""

@@ -26,18 +26,18 @@ class Binding:
         known = self._shard.sessions.by_id.get(message.origin.session)
         if known is not None:  # an earlier owner bound it, and may have died before it told
             self._replace(known, message, turn)
-            self._shard.output.bound(known, turn)
+            self._shard.output.bound(known, message.origin.n, turn)
             return
         try:
             jid = self._address(message)
         except StanzaError as error:
-            self._shard.output.refuse_bind(message.gateway, message.origin.session, message.generation, error.to_xml(), turn)
+            self._shard.output.refuse_bind(message, error.to_xml(), turn)
             return
         session = UserSession(message.origin.session, message.generation, message.gateway, str(jid), message.peer)
         self._replace(session, message, turn)
         self._shard.user(session.account).resources[session.resource] = session
         self._shard.sessions.add(session, message.origin.n)
-        self._shard.output.bound(session, turn)
+        self._shard.output.bound(session, message.origin.n, turn)
         self._shard.tools.log.info("session.bound", jid=session.jid, session=session.id, peer=session.peer)
 
     def _address(self, message: Bind) -> Jid:
