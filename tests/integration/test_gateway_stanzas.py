@@ -7,6 +7,7 @@ import pytest
 
 from aldis.core.contracts.base import Origin
 from aldis.core.contracts.envelope import Envelope, Flag, Kind
+from aldis.core.seal import context as seal_context
 from aldis.core.xmpp.errors.stanza import Conflict
 from tests.integration.gateway_kit import House, eventually, make_settings
 
@@ -170,3 +171,17 @@ async def test_a_log_line_tells_each_step_of_a_stream(tmp_path: Path) -> None:
     events = [line.split()[2] for line in house.log.splitlines() if " stream=c1" in line]
     assert events == ["stream.secured", "stream.opened", "stream.authenticated", "stream.bound", "stream.closed"]
     assert "r0m30" not in house.log
+
+
+@pytest.mark.parametrize("to", ["localhost", "juliet@localhost"])
+async def test_a_change_of_the_password_leaves_the_gateway_sealed(tmp_path: Path, to: str) -> None:  # XEP-0077 §3.3
+    async with House(make_settings(tmp_path)) as house, house.session("juliet", "balcony") as juliet:
+        query = "<query xmlns='jabber:iq:register'><username>juliet</username><password>T0ps3cret</password></query>"
+        juliet.send(f"<iq type='set' id='p' to='{to}'>{query}</iq><iq type='get' id='g' to='{to}'><query xmlns='jabber:iq:register'/></iq>")
+        await eventually(lambda: len(house.shard.stanzas) == 2)
+        change, ask = house.shard.stanzas
+        assert change.flags & Flag.SEALED
+        assert b"T0ps3cret" not in change.children
+        assert house.directory.key.open(change.children, seal_context("iq", "juliet@localhost")) == query.encode()
+        assert not ask.flags & Flag.SEALED
+        assert ask.children == b"<query xmlns='jabber:iq:register'/>"

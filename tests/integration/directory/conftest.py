@@ -31,7 +31,7 @@ from aldis.core.contracts.accounts import (
     SealKeyRequest,
 )
 from aldis.core.contracts.base import Message, Origin
-from aldis.core.contracts.envelope import Envelope, Kind
+from aldis.core.contracts.envelope import Envelope, Flag, Kind
 from aldis.core.contracts.services import IqRequest, IqResult
 from aldis.core.seal import context, seal
 from aldis.core.service.clock import ManualClock
@@ -171,9 +171,16 @@ class Town:
             client.set_server_final(server.success(answer.signature).decode())
         return answer
 
-    async def iq(self, type: str, children: str, *, sender: str = f"{JULIET}/balcony", to: str = "capulet.lit") -> IqResult:  # noqa: A002
-        """Hand over an IQ as the router does."""
-        stanza = Envelope(Kind.IQ, type, "r1", sender, to, children.encode(), (), Origin("gateway-1/1", 1))
+    async def iq(
+        self, type: str, children: str, *, sender: str = f"{JULIET}/balcony", to: str = "capulet.lit", seal_for: str = ""  # noqa: A002  the attribute's name
+    ) -> IqResult:
+        """Hand over an IQ as the router does; `seal_for` is the account for which the gateway sealed its payload."""
+        payload, flags = children.encode(), 0
+        if seal_for:
+            key = await self.ask(SealKeyRequest())
+            assert isinstance(key, SealKey)
+            payload, flags = seal(key.key, payload, context("iq", seal_for)), int(Flag.SEALED)
+        stanza = Envelope(Kind.IQ, type, "r1", sender, to, payload, (), Origin("gateway-1/1", 1), flags)
         answer = await self.ask(IqRequest(stanza=stanza))
         assert isinstance(answer, IqResult)
         return answer

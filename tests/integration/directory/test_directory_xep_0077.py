@@ -43,6 +43,11 @@ async def test_a_user_changes_the_password(town: "Town") -> None:  # §3.3
     assert "Paris" not in town.logged.getvalue()
 
 
+async def test_a_change_that_the_gateway_sealed_is_opened_for_its_own_account_only(town: "Town") -> None:  # §3.3
+    assert await town.iq("set", query(CHANGE), seal_for="juliet@capulet.lit") == IqResult()
+    assert error(await town.iq("set", query(CHANGE), seal_for="romeo@capulet.lit")) == ("resource-constraint", "wait", "500")
+
+
 @pytest.mark.parametrize("username", ["JULIET", "juliet@capulet.lit"])
 async def test_a_user_may_spell_the_own_name_in_other_ways(town: "Town", username: str) -> None:
     assert await town.iq("set", query(f"<username>{username}</username><password>Paris</password>")) == IqResult()

@@ -27,6 +27,8 @@ class Flag(IntFlag):
     """The client sent no `to`: the stanza is for the sender's own account (RFC 6120 §10.3)."""
     BAD_TO = 8
     """`to` holds what the client sent and is no JID."""
+    SEALED = 16
+    """The children are sealed to the directory's key, because they hold a password."""
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):

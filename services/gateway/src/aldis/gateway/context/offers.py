@@ -17,7 +17,8 @@ class Offers:
         self._known: dict[str, tuple[frozenset[ScramHash], bool]] = {}
 
     async def refresh(self) -> None:
-        """Ask for every domain; raises `Unavailable`, and then what was known stays."""
+        """Ask for every domain, and for the key; raises `Unavailable`, and then what was known stays."""
+        await self._directory.fetch_key()
         self._known = {domain: _read(await self._directory.mechanisms(domain)) for domain in self._domains}
 
     def mechanisms(self, domain: str, tls: bool, bindings: Sequence[str]) -> tuple[str, ...]:

@@ -7,11 +7,13 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from msgspec.structs import replace
+
 from aldis.core.contracts.base import Origin
 from aldis.core.contracts.envelope import Envelope, Flag, Kind
 from aldis.core.xmpp.errors.stanza import JidMalformed
 from aldis.core.xmpp.jid import Jid
-from aldis.core.xmpp.namespaces import CLIENT
+from aldis.core.xmpp.namespaces import CLIENT, REGISTER
 from aldis.core.xmpp.stream.frames import Frame
 
 KINDS: Final = {"message": int(Kind.MESSAGE), "presence": int(Kind.PRESENCE), "iq": int(Kind.IQ)}
@@ -23,6 +25,8 @@ _BODY_NAME: Final = f"{{{CLIENT}}}body"
 _BODY: Final = int(Flag.BODY)
 _UNADDRESSED: Final = int(Flag.UNADDRESSED)
 _BAD_TO: Final = int(Flag.BAD_TO)
+_SEALED: Final = int(Flag.SEALED)
+_REGISTRATION: Final = (f"{{{REGISTER}}}query",)
 _MAX_CACHED: Final = 255
 _SPECIAL: Final = re.compile(r"[&<>'\t\n\r]")
 
@@ -57,6 +61,16 @@ def _parse(to: str) -> tuple[str, int]:
         return str(Jid.parse(to)), 0
     except JidMalformed:
         return to, _BAD_TO
+
+
+def holds_password(frame: Frame) -> bool:
+    """Is it a change of a password, which is for the directory's eyes only (XEP-0077 §3.3)?"""
+    return frame.names == _REGISTRATION and frame.attrs.get("type") == "set"
+
+
+def sealed(stanza: Envelope, children: bytes) -> Envelope:
+    """The stanza with its children sealed."""
+    return replace(stanza, children=children, flags=stanza.flags | _SEALED)
 
 
 _address = lru_cache(maxsize=4096)(_parse)

@@ -28,7 +28,7 @@ from aldis.core.xmpp.stream.states import State
 from aldis.gateway.context import Challenge, Login
 from aldis.gateway.domain.conditions import Given, stream_error
 from aldis.gateway.domain.pace import Pace
-from aldis.gateway.domain.stanzas import inbound, outbound
+from aldis.gateway.domain.stanzas import holds_password, inbound, outbound, sealed
 from aldis.gateway.features import xep_0077_registration
 from aldis.gateway.net.board import Board
 from aldis.gateway.net.tls import TlsLayer
@@ -194,7 +194,10 @@ class C2s(Wire):
             flags = 0
             if name == "presence" and "to" not in frame.attrs:
                 flags = int(hub.presence_flags(link, frame.attrs.get("type", "")))
-            hub.publish(link, inbound(frame, jid, account, hub.origin(link), flags))
+            stanza = inbound(frame, jid, account, hub.origin(link), flags)
+            if name == "iq" and holds_password(frame):
+                stanza = sealed(stanza, self.board.context.directory.seal_payload(account, stanza.children))
+            hub.publish(link, stanza)
             taken[name].n += 1
 
     def _keep_pace(self, pace: Pace, stanzas: int, size: int, now: float) -> None:
@@ -299,7 +302,7 @@ class C2s(Wire):
         hub = self.board.hub
         if self._link is None:
             self._link = hub.open(str(stream.account), self, self.peer)
-        hub.bind(self._link, resource or "", "")
+        hub.bind(self._link, resource or "")
 
     def _close_stream(self, stream: C2sStream, error: StreamError | None, *, by_peer: bool) -> None:
         self._send_output(stream)

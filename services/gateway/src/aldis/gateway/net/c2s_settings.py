@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from aldis.core.xmpp.stream.frames import BEFORE_AUTHENTICATION, FramerLimits
 from aldis.core.xmpp.stream.settings import C2sSettings, Mechanisms, no_extra_features
@@ -20,8 +21,7 @@ def stream_settings(settings: GatewaySettings, mechanisms: Mechanisms, stream_id
         mechanisms=mechanisms,
         stream_id=stream_id,
         require_tls=c2s.require_tls and not c2s.plain_without_tls,
-        # in the clear nothing is offered that is then refused; over TLS clients find it by asking (XEP-0077 §3.1)
-        extra_features=_offer_registration if registration and (c2s.require_tls or c2s.plain_without_tls) else no_extra_features,
+        extra_features=partial(_offer_registration, in_the_clear=c2s.plain_without_tls) if registration else no_extra_features,
         early_iqs=frozenset({xep_0077_registration.QUERY}) if registration else frozenset(),
         sasl_failures=limits.sasl_attempts,
         authenticate_seconds=limits.unauthenticated_seconds,
@@ -31,5 +31,6 @@ def stream_settings(settings: GatewaySettings, mechanisms: Mechanisms, stream_id
     )
 
 
-def _offer_registration(_domain: str, authenticated: bool) -> bytes:
-    return b"" if authenticated else xep_0077_registration.STREAM_FEATURE
+def _offer_registration(_domain: str, secure: bool, authenticated: bool, *, in_the_clear: bool) -> bytes:
+    """Offer it where it is not refused then: only a stream on which a password may travel (XEP-0077 §11)."""
+    return xep_0077_registration.STREAM_FEATURE if (secure or in_the_clear) and not authenticated else b""
