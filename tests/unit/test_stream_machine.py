@@ -144,16 +144,16 @@ def test_inside_tls_the_mechanisms_and_the_channel_bindings_are_offered() -> Non
 
 
 def test_other_features_can_be_added() -> None:
-    def extra(domain: str, authenticated: bool) -> bytes:
-        return f"<x xmlns='urn:x' d='{domain}' a='{authenticated}'/>".encode()
+    def extra(domain: str, secure: bool, authenticated: bool) -> bytes:
+        return f"<x xmlns='urn:x' d='{domain}' t='{secure}' a='{authenticated}'/>".encode()
 
     client = Client(replace(settings(), extra_features=extra))
     client.sends(HEADER)
-    assert "<x xmlns='urn:x' d='capulet.lit' a='False'/></stream:features>" in client.gets()
+    assert "<x xmlns='urn:x' d='capulet.lit' t='True' a='False'/></stream:features>" in client.gets()
     client.sends(PLAIN)
     client.stream.sasl_success(None, JULIET)
     client.sends(HEADER)
-    assert "<x xmlns='urn:x' d='capulet.lit' a='True'/></stream:features>" in client.gets()
+    assert "<x xmlns='urn:x' d='capulet.lit' t='True' a='True'/></stream:features>" in client.gets()
 
 
 def test_one_server_speaks_for_several_domains() -> None:

@@ -315,7 +315,7 @@ class C2sStream:
 
     def _features(self, domain: str) -> bytes:
         settings = self._settings
-        extra = settings.extra_features(domain, self._account is not None)
+        extra = settings.extra_features(domain, self._secure, self._account is not None)
         if self._account is not None:
             return features.features(features.bind(), extra)
         offer: list[bytes] = []

@@ -7,11 +7,11 @@ from aldis.core.xmpp.stream.frames import AFTER_AUTHENTICATION, BEFORE_AUTHENTIC
 
 Mechanisms = Callable[[str, bool, Sequence[str]], Sequence[str]]
 """Domain, whether TLS is on, types of channel binding → mechanisms to offer, strongest first."""
-ExtraFeatures = Callable[[str, bool], bytes]
-"""Domain, whether the client is authenticated → feature elements to add."""
+ExtraFeatures = Callable[[str, bool, bool], bytes]
+"""Domain, whether TLS is on, whether the client is authenticated → feature elements to add."""
 
 
-def no_extra_features(_domain: str, _authenticated: bool) -> bytes:
+def no_extra_features(_domain: str, _secure: bool, _authenticated: bool) -> bytes:
     """Add nothing."""
     return b""
 
