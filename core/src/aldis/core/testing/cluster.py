@@ -43,8 +43,8 @@ class Cluster:
     """The server. Shards move from router to router when the faults ask for it."""
 
     def __init__(self, compose: Compose, wire: Callable[[], Wire], seed: int | None, log: Logger) -> None:
-        """`seed` is that of the faults; None for none."""
-        self.faults = None if seed is None else Faults(seed, on_move=self._move)
+        """`seed` is that of the faults, None for none; they are frequent, since a scenario is short."""
+        self.faults = None if seed is None else Faults(seed, on_move=self._move, repeat=0.15, delay=0.1, die=0.1, move=0.1)
         self.broker = MemoryBroker(self.faults)
         self.actors: list[Actor] = []
         self.doors: Sequence[Doors] = ()
