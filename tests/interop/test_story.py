@@ -14,9 +14,14 @@ def test_slixmpp_and_profanity_add_each_other_see_presence_and_chat(house: House
     house.add("romeo@localhost", "Montague-1")
     house.add("juliet@localhost", "Capulet-2")
     romeo = clients.slixmpp("romeo@localhost", "Montague-1", resource="orchard")
-    romeo.online()
+    started = romeo.online()
     juliet = clients.profanity("juliet@localhost", "Capulet-2")
     juliet.shows("juliet@localhost/profanity logged in successfully")
+    # Over TLS, by the strongest SCRAM that each has; test_login.py looks closer.
+    assert started["verified"]
+    assert started["mechanism"].removesuffix("-PLUS") == "SCRAM-SHA-512"
+    juliet.logged("Certificate verification passed")
+    juliet.logged(r"SASL SCRAM-SHA-512(-PLUS)? auth successful")
 
     # They become contacts: juliet asks first, romeo approves and asks back (RFC 6121 §3.1).
     juliet.type("/sub request romeo@localhost")
