@@ -26,7 +26,7 @@ soak: $(DEV)  ## long tests, and scenarios on 200 fault seeds
 	$(GATE) soak
 
 bench: $(DEV)  ## measure on this machine: microseconds of each part, and what they add up to
-	@for measure in $(sort $(wildcard bench/*.py)); do echo "== $$measure"; .venv/bin/python $$measure || exit 1; done
+	@for measure in $(basename $(notdir $(sort $(wildcard bench/*.py)))); do echo "== $$measure"; .venv/bin/python -m bench.$$measure || exit 1; done
 
 docs: $(DEV)  ## write the generated pages in docs/
 	@.venv/bin/python tools/spec_refs.py

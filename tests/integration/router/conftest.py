@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,8 @@ class Switch:
 class Cluster:
     """Routers over one memory bus and one SQLite file; shards move among them when the faults say so."""
 
-    def __init__(self, path: Path, seed: int | None) -> None:
+    def __init__(self, path: Path, seed: int | None, shards: int = SHARDS) -> None:
+        self.shards = shards
         self.faults = None if seed is None else Faults(seed, on_move=self._move)
         self.broker = MemoryBroker(self.faults)
         self.database = Database(f"sqlite:///{path / 'aldis.db'}", durable=False)
@@ -137,12 +139,12 @@ class Cluster:
             bus = self.broker.connect(f"g{n}")
             queue = gateway_queue(bus.incarnation)
             await bus.declare(queue, exclusive=True)
-            hub = Hub(Means(bus, SHARDS, SystemClock.now, self._dropped.append, structlog.get_logger()), queue)
+            hub = Hub(Means(bus, self.shards, SystemClock.now, self._dropped.append, structlog.get_logger()), queue)
             await bus.consume(queue, hub)
             await registry.register(queue)
             self.hubs.append(hub)
         for n in range(routers):
-            settings = RouterSettings.model_validate({"domains": ("example.org",), "bus": {"shards": SHARDS}})
+            settings = RouterSettings.model_validate({"domains": ("example.org",), "bus": {"shards": self.shards}})
             router = Router(
                 settings=settings,
                 bus=self.broker.connect(f"r{n}"),
@@ -152,7 +154,7 @@ class Cluster:
                 policy=self.policy,
                 process=self.process,
                 log=structlog.get_logger(),
-                owns=tuple(range(n, SHARDS, routers)),
+                owns=tuple(range(n, self.shards, routers)),
             )
             await router.start()
             self.routers.append(router)
@@ -181,6 +183,25 @@ class Cluster:
         target.want(shard)
         self._moving.discard(queue)
 
+    @asynccontextmanager
+    async def running(self, routers: int, hubs: int) -> AsyncIterator[None]:
+        """The cluster, started and in the end stopped."""
+        ended = asyncio.Event()
+
+        async def own_tasks() -> None:
+            async with asyncio.TaskGroup() as self.process._group:
+                await ended.wait()
+
+        owner = asyncio.get_running_loop().create_task(own_tasks())
+        await asyncio.sleep(0)
+        try:
+            await self.start(routers, hubs)
+            yield
+        finally:
+            await self.stop()
+            ended.set()
+            await owner
+
     async def client(self, account: str, resource: str, hub: int = 0) -> Client:
         client = Client(self.hubs[hub], f"{account}@example.org")
         self.hubs[hub].bind(client.link, resource)
@@ -198,18 +219,5 @@ class Cluster:
 @pytest.fixture
 async def cluster(tmp_path: Path, fault_seed: int | None) -> AsyncIterator[Cluster]:
     cluster = Cluster(tmp_path, fault_seed)
-    ended = asyncio.Event()
-
-    async def build() -> None:
-        async with asyncio.TaskGroup() as cluster.process._group:
-            await ended.wait()
-
-    owner = asyncio.get_running_loop().create_task(build())
-    await asyncio.sleep(0)
-    try:
-        await cluster.start(routers=2, hubs=2)
+    async with cluster.running(routers=2, hubs=2):
         yield cluster
-    finally:
-        await cluster.stop()
-        ended.set()
-        await owner
