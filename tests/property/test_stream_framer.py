@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from aldis.core.xmpp.stream.expat import expat_defers
 from aldis.core.xmpp.stream.framer import Framer
 from aldis.core.xmpp.stream.frames import Event, Frame, FramerLimits
 
@@ -172,15 +173,19 @@ SCRAPS = st.sampled_from(
 EDITS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 5), SCRAPS), max_size=3)
 
 
+def edited(data: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    for at, gone, scrap in edits:
+        at %= len(data)  # noqa: PLW2901  the place is relative
+        data = data[:at] + scrap + data[at + gone :]
+    return data
+
+
 @both
 @given(header=st.sampled_from(HEADERS), stanzas=STANZAS, edits=EDITS, cuts=CUTS)
 def test_mutated_xml_gives_the_same_error_however_it_is_cut(
     header: bytes, stanzas: bytes, edits: list[tuple[int, int, bytes]], cuts: list[int], deferring: bool | None
 ) -> None:
-    data = header + stanzas
-    for at, gone, scrap in edits:
-        at %= len(data)  # noqa: PLW2901  the place is relative
-        data = data[:at] + scrap + data[at + gone :]
+    data = edited(header + stanzas, edits)
     whole, error = run(data, [len(data)])
     pieces, same_error = run(data, cuts, deferring)
     assert without_ends(pieces) == without_ends(whole)
@@ -188,3 +193,24 @@ def test_mutated_xml_gives_the_same_error_however_it_is_cut(
     for frame in whole:
         if isinstance(frame, Frame):
             ElementTree.fromstring(b"<x xmlns='jabber:client'>" + frame.children + b"</x>")
+
+
+TIGHT = FramerLimits(stanza_bytes=180, tag_bytes=60, depth=3, attributes=3, attribute_bytes=20, name_bytes=25, namespaces=3, children=3)
+
+
+@pytest.mark.skipif(expat_defers(), reason="needs an expat that can do without")
+@given(st.sampled_from(HEADERS), STANZAS, EDITS, CUTS, st.sampled_from([FramerLimits(), TIGHT]))
+def test_tokens_held_back_change_nothing_at_any_time(
+    header: bytes, stanzas: bytes, edits: list[tuple[int, int, bytes]], cuts: list[int], limits: FramerLimits
+) -> None:
+    data = edited(header + stanzas, edits)
+    held, plain = Framer(limits, deferring=True), Framer(limits, deferring=False)
+    at = turn = 0
+    while at < len(data):
+        piece = data[at : at + cuts[turn % len(cuts)]]
+        assert held.feed(piece) == plain.feed(piece)
+        assert (type(held.error), str(held.error)) == (type(plain.error), str(plain.error))
+        assert held.idle == plain.idle
+        at, turn = at + len(piece), turn + 1
+        if at > len(header):
+            held.limits = plain.limits = TIGHT

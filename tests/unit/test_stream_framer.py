@@ -1,5 +1,6 @@
 """Framing: what comes out, what stands alone, what is refused and when (RFC 6120 §4, §11)."""
 
+import gc
 from xml.parsers import expat
 
 import pytest
@@ -350,3 +351,19 @@ def test_a_session_does_not_grow_with_the_names_that_it_sees(deferring: bool | N
         assert len(framer.feed(b"<message>%b</message>" % b"".join(b"<n%d/>" % (turn * 20 + n) for n in range(20)))) == 1
         assert framer._fed < 300_000  # by one parser
     assert framer.error is None
+
+
+@both
+def test_a_session_that_rests_leaves_nothing_to_collect(deferring: bool | None) -> None:
+    framer = Framer(FramerLimits(), deferring=deferring)
+    framer.feed(OPEN)
+    framer.feed(b"<message")
+    framer.feed(b"/>")
+    gc.collect()
+    gc.disable()
+    try:
+        framer.rest()
+        assert framer.idle
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

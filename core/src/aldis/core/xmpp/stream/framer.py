@@ -249,7 +249,8 @@ class Framer:
     # ── limits and errors ──
 
     def _limit_token(self, parser: XMLParserType) -> None:
-        if self._fed - parser.CurrentByteIndex > self._max_tag:
+        limit = self._max_tag
+        if self._fed - parser.CurrentByteIndex > limit and self._fed - max(parser.CurrentByteIndex, 0) > limit:  # -1: nothing read yet
             raise PolicyViolation("tag too long")
 
     def _limit_attributes(self, attrs: dict[str, str]) -> None:

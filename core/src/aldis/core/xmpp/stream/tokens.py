@@ -7,9 +7,9 @@ until twice as many bytes are there. It never does that if whatever it is given 
 import re
 from collections.abc import Callable
 from typing import Final
-from xml.parsers.expat import ExpatError, ParserCreate, XMLParserType
+from xml.parsers.expat import ExpatError, XMLParserType
 
-from aldis.core.xmpp.stream.expat import expat_defers
+from aldis.core.xmpp.stream.expat import expat_defers, new_parser
 
 Give = Callable[[bytes | memoryview, bool], object]
 """`Parse` of a parser, or what stands before it."""
@@ -17,9 +17,10 @@ Give = Callable[[bytes | memoryview, bool], object]
 _PROLOG: Final = b"\n"
 _CONTENT: Final = b"<x>"
 _CDATA: Final = b"<x><![CDATA["
-"""What brings a fresh parser to the place where a token stands."""
 _WHOLE: Final = re.compile(rb"[^<&\]\r\x80-\xff]|<[^!?>\"'][^>\"']*(?:\"[^\"]*\"[^>\"']*|'[^']*'[^>\"']*)*>")
 """A finished token at a glance, outside of the prolog: text that can't be part of something longer, or a tag."""
+_SHORT: Final = 256
+"""How much of an unfinished token gets another glance: on tags full of quotes it takes much longer than expat."""
 
 
 def giver(parser: XMLParserType, *, inside: bool = False, deferring: bool | None = None) -> Give:
@@ -30,6 +31,37 @@ def giver(parser: XMLParserType, *, inside: bool = False, deferring: bool | None
     if expat_defers() if deferring is None else deferring:
         return WholeTokens(parser, inside).parse
     return parser.Parse
+
+
+class _Place:
+    """What brings a fresh parser to the place where this one is, as its handlers tell.
+
+    It doesn't hold the parser, which holds it: a ring would outlive them until the collector comes.
+    """
+
+    __slots__ = ("_cdata", "element", "now")
+
+    def __init__(self, parser: XMLParserType, inside: bool) -> None:
+        self.now = _CONTENT if inside else _PROLOG
+        self.element: Callable[..., object] | None = parser.StartElementHandler
+        self._cdata = parser.StartCdataSectionHandler
+        if not inside:
+            parser.StartElementHandler = self._root_starts
+        parser.StartCdataSectionHandler = self._cdata_starts
+        parser.EndCdataSectionHandler = self._cdata_ends
+
+    def _root_starts(self, name: str, attrs: dict[str, str]) -> None:
+        self.now = _CONTENT
+        if self.element is not None:
+            self.element(name, attrs)
+
+    def _cdata_starts(self) -> None:
+        self.now = _CDATA
+        if self._cdata is not None:
+            self._cdata()
+
+    def _cdata_ends(self) -> None:
+        self.now = _CONTENT
 
 
 class WholeTokens:
@@ -43,70 +75,49 @@ class WholeTokens:
 
     def __init__(self, parser: XMLParserType, inside: bool) -> None:
         self._parser = parser
-        self._place = _CONTENT if inside else _PROLOG
+        self._place = _Place(parser, inside)
         self._token: bytearray | None = None
         """The unfinished token, of which the parser has the first `_given` bytes."""
         self._given = 0
         self._taken = max(parser.CurrentByteIndex, 0)
-        if not inside:
-            self._await_root(parser.StartElementHandler)
-        self._watch_cdata(parser.StartCdataSectionHandler)
 
     def parse(self, data: bytes | memoryview, _: bool) -> None:
         """Give the parser what it can take now; raises what the parser raises."""
         token = self._token
         if token is None:
-            if self._begins_whole(data):
+            if self._begins_whole(data, 0):
                 self._give(data, data)
             else:
                 self._token = bytearray(data)
                 self._given = 0
             return
+        before = len(token)
         token += data
-        if self._begins_whole(token):
+        if self._begins_whole(token, before):
             with memoryview(token) as view, view[self._given :] as rest:
                 self._give(rest, token)
 
     def _give(self, data: bytes | memoryview, token: bytes | bytearray | memoryview) -> None:
         """Feed the parser, and note what it leaves: it has tried all, and will try again."""
         parser = self._parser
+        place = self._place
+        before = place.now
         self._taken += len(data)
         parser.Parse(data, False)
+        if before is _PROLOG and place.now is not _PROLOG:
+            parser.StartElementHandler = place.element
         left = self._taken - parser.CurrentByteIndex
         self._token = rest = bytearray(token[-left:]) if left else None
         self._given = len(rest) if rest else 0
 
-    def _begins_whole(self, data: bytes | bytearray | memoryview) -> bool:
-        """Tell if the first token is finished, or so wrong that the parser shall say it."""
-        place = self._place
-        if place is not _PROLOG and _WHOLE.match(data):
+    def _begins_whole(self, data: bytes | bytearray | memoryview, before: int) -> bool:
+        """Tell if the first token is finished, or so wrong that the parser shall say it; it was not in its first `before` bytes."""
+        place = self._place.now
+        if before < _SHORT and place is not _PROLOG and _WHOLE.match(data):
             return True
-        probe = ParserCreate("utf-8")
+        probe = new_parser()
         try:
             probe.Parse(b"".join((place, data)), False)  # at once: the first attempt is never put off
         except ExpatError:
             return True
         return probe.CurrentByteIndex > len(place)
-
-    # ── where the token stands ──
-
-    def _await_root(self, then: Callable[..., object] | None) -> None:
-        def starts(name: str, attrs: dict[str, str]) -> None:
-            self._place = _CONTENT
-            self._parser.StartElementHandler = then
-            if then is not None:
-                then(name, attrs)
-
-        self._parser.StartElementHandler = starts
-
-    def _watch_cdata(self, then: Callable[[], object] | None) -> None:
-        def starts() -> None:
-            self._place = _CDATA
-            if then is not None:
-                then()
-
-        def ends() -> None:
-            self._place = _CONTENT
-
-        self._parser.StartCdataSectionHandler = starts
-        self._parser.EndCdataSectionHandler = ends
