@@ -101,6 +101,13 @@ async def test_a_user_cancels_the_registration_and_gets_the_answer_before_his_se
     assert isinstance(shard.heard[0], AccountDeleted)
 
 
+async def test_a_cancellation_that_is_repeated_while_it_goes_on_is_answered_again(town: "Town") -> None:
+    await town.shard(forgets=False)
+    assert await town.iq("set", query("<remove/>")) == IqResult()
+    assert await town.iq("set", query("<remove/>")) == IqResult()
+    assert error(await town.iq("set", query(CHANGE))) == ("unexpected-request", "wait", "400")
+
+
 @pytest.mark.parametrize("sender", ["nobody@capulet.lit/x", "juliet@verona.lit/x", "juliet@montague.lit/x", "verona.lit", "capulet.lit"])
 async def test_who_is_not_registered_here_gets_the_errors_of_the_tables(town: "Town", sender: str) -> None:
     assert error(await town.iq("get", query(""), sender=sender)) == ("service-unavailable", "cancel", "503")

@@ -54,7 +54,8 @@ async def change(ctx: Context, iq: Iq) -> None:
     account = await _registered(ctx, iq)
     if isinstance(wanted, Remove):
         if account is None:
-            raise RegistrationRequired("there is no such registration")
+            await _cancelled_before(ctx, iq)
+            return
         if not ctx.settings.registration.removal:
             raise NotAllowed("accounts can't be deleted in-band here")
         await delete(ctx, account)
@@ -70,15 +71,29 @@ async def change(ctx: Context, iq: Iq) -> None:
     ctx.log.info("account.changed", account=account.jid, action="passwd", by="owner")
 
 
+async def _cancelled_before(ctx: Context, iq: Iq) -> None:
+    """Raise the refusal, unless the account is on its way out: then the router asks again what was done, as it may after a fault."""
+    account = _claimed(ctx, iq)
+    if account is None or await ctx.accounts.state(account) is not State.LEAVING:
+        raise RegistrationRequired("there is no such registration")
+
+
 async def _registered(ctx: Context, iq: Iq) -> Account | None:
-    """Whose account it is, by the stamped `from` alone; None for who has none at the addressed domain."""
+    """Whose account it is; None for who has none at the addressed domain."""
+    account = _claimed(ctx, iq)
+    if account is None:
+        return None
+    return account if await ctx.accounts.state(account) in (State.ACTIVE, State.DISABLED) else None
+
+
+def _claimed(ctx: Context, iq: Iq) -> Account | None:
+    """Whose account it would be, by the stamped `from` alone."""
     if not (iq.from_owner or iq.to == Jid.parse(iq.sender.domain)):
         return None
     try:
-        account = named(str(iq.sender.bare), ctx.settings.domains)
+        return named(str(iq.sender.bare), ctx.settings.domains)
     except (JidMalformed, NotAllowed):
         return None
-    return account if await ctx.accounts.state(account) in (State.ACTIVE, State.DISABLED) else None
 
 
 def _means(username: str, account: Account) -> bool:
