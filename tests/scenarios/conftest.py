@@ -5,9 +5,10 @@ is about one stream's negotiation, where the bus has little to say, and runs onc
 changes what the server is told.
 """
 
+import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ from aldis.launcher.assemble import OneProcess, Topology
 from aldis.launcher.settings import AldisSettings
 from aldis.launcher.store import Store
 from tests.support.openssl_wire import OpenSslWire
+from tests.support.siege import Fortress, Pair
+from tests.support.siege import fortress as run_fortress
 
 DOMAINS: Final = ("capulet.lit", "montague.lit")
 PEOPLE: Final = {
@@ -201,3 +204,55 @@ def binding_client(server: Cluster, certificate: str) -> Callable[[int], Actor]:
         return server.actor("juliet@capulet.lit", PEOPLE["juliet@capulet.lit"], wire=lambda: OpenSslWire(certificate, most=version))
 
     return make
+
+
+# ── a server that is attacked ──
+
+RSS_GROWTH: Final = 25.0
+"""MB that an attack may leave behind; most of it is what allocators keep, so that it does not add up."""
+RSS_PEAK: Final = 60.0
+"""MB more than before that an attack may make it take at any time."""
+LONGEST: Final = 3.0
+"""Seconds that a message of others may take meanwhile, on a machine that runs the attack as well."""
+reports = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def fortress(tmp_path_factory: pytest.TempPathFactory, furnished: Path) -> Iterator[Fortress]:
+    """The real `aldis serve` in a process of its own."""
+    with run_fortress(tmp_path_factory.mktemp("fortress"), furnished, PEOPLE) as running:
+        yield running
+
+
+@pytest.fixture
+async def peace(request: pytest.FixtureRequest, fortress: Fortress) -> AsyncIterator[Pair]:
+    """Two users who chat while the test attacks; afterwards they were not disturbed, and the server is as small as it was."""
+    pair = Pair(fortress.actor("benvolio@montague.lit"), fortress.actor("nurse@capulet.lit"))
+    await pair.one.logs_in("peace")
+    await pair.other.logs_in("peace")
+    before = fortress.rss
+    fortress.forget_peak()
+    chat = asyncio.ensure_future(pair.chat())
+    try:
+        yield pair
+        pair.stop()
+        await chat
+        await fortress.withdraw()
+        await fortress.is_rid_of(0)
+    finally:
+        chat.cancel()
+        await fortress.withdraw()
+    after = fortress.rss
+    line = f"{request.node.name}: {before:.1f} → {after:.1f} MB, at most {fortress.peak:.1f} MB; {pair.figures}"
+    request.config.stash.setdefault(reports, []).append(line)
+    assert after - before < RSS_GROWTH, line
+    assert fortress.peak - before < RSS_PEAK, line
+    assert pair.longest < LONGEST, line
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the attacks did to the server's memory and to the others' messages."""
+    if lines := config.stash.get(reports, None):
+        terminalreporter.section("attacks: memory of the server before and after, and messages of others meanwhile")
+        for line in lines:
+            terminalreporter.write_line(line)

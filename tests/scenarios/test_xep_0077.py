@@ -213,12 +213,14 @@ async def test_only_ones_own_password_is_changed(cluster: Cluster, juliet: Actor
 
 
 @xep("0077", "3.2")
-async def test_an_account_is_cancelled_and_its_sessions_end(cluster: Cluster, juliet: Actor) -> None:
+async def test_an_account_is_cancelled_and_its_sessions_end(cluster: Cluster, juliet: Actor, fault_seed: int | None) -> None:
     phone = cluster.actor("juliet@capulet.lit", "R0m30", gateway=1)
     await phone.logs_in("phone")
     await juliet.sends(ask(f"<query xmlns='{REGISTER}'><remove/></query>"))
-    await juliet.receives(DONE("juliet@capulet.lit"))
-    await juliet.is_told("not-authorized")
+    if fault_seed is None:
+        await juliet.receives(DONE("juliet@capulet.lit"))
+    # where the shard's owner died in between, the end of the session may be all that is heard of it
+    await juliet.is_told("not-authorized", perhaps_after=DONE("juliet@capulet.lit"))
     await phone.is_told("not-authorized")
     again = await newcomer(cluster, "juliet@capulet.lit", "R0m30")
     await again.is_refused("not-authorized", "PLAIN", Plain("juliet", "R0m30"))

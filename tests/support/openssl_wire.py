@@ -60,6 +60,10 @@ class OpenSslWire:
             self._tls.bio_write(data)
         return await reader.read(PIECE)
 
+    @property
+    def broken(self) -> bool:
+        return self._writer is None or self._writer.is_closing()
+
     def bindings(self) -> Mapping[str, bytes]:
         tls = self._tls
         if tls is None:

@@ -39,7 +39,7 @@ class Actor:
         """The full JID, once bound."""
         self.header: Mapping[str, str] = {}
         """The attributes of the server's last stream header."""
-        self._wire = wire()
+        self.wire = wire()
         self._incoming = Incoming()
         self._ahead = b""
         """The beginning of the next stream, if it came in one piece with the end of this one."""
@@ -70,7 +70,7 @@ class Actor:
 
     async def reaches(self, port: int) -> None:
         """Connect to a port, without more."""
-        await self._in_time(self._wire.connect(port), "connecting")
+        await self._in_time(self.wire.connect(port), "connecting")
 
     async def opens(self, to: str | None = None, **attributes: str) -> Element:
         """Open a stream, or open it anew; return the server's features."""
@@ -114,7 +114,7 @@ class Actor:
 
     async def shakes_hands(self) -> None:
         """Go on in TLS, trusting the server for one's own domain only."""
-        await self._in_time(self._wire.start_tls(self.domain), "the TLS handshake")
+        await self._in_time(self.wire.start_tls(self.domain), "the TLS handshake")
 
     async def authenticates(self, mechanism: str = "PLAIN", *, authzid: str = "", binding: str = "") -> None:
         """Log in; a -PLUS mechanism binds to the channel by `binding`, or by whatever is at hand."""
@@ -163,7 +163,7 @@ class Actor:
 
     def bindings(self) -> Mapping[str, bytes]:
         """The channel bindings of this connection, type → data."""
-        return self._wire.bindings()
+        return self.wire.bindings()
 
     # ── stanzas ──
 
@@ -176,7 +176,7 @@ class Actor:
 
     async def sends(self, xml: str | bytes) -> None:
         """Send this, whatever it is."""
-        self._wire.write(xml.encode() if isinstance(xml, str) else xml)
+        self.wire.write(xml.encode() if isinstance(xml, str) else xml)
 
     async def hears(self) -> Element:
         """Wait for the next first-level element, whatever it is."""
@@ -217,8 +217,8 @@ class Actor:
                 await actor.passes_barrier(alone=False)
         await self.passes_barrier(alone=True)
 
-    async def passes_barrier(self, *, alone: bool) -> None:
-        """Ping the domain and wait for the answer; `alone` if nothing else may come before it."""
+    async def passes_barrier(self, *, alone: bool) -> int:
+        """Ping the domain and wait for the answer; `alone` if nothing else may come before it. Return how much else there is."""
         self._barriers += 1
         barrier = f"barrier-{self._barriers}"
         await self.sends(f"<iq type='get' id='{barrier}' to='{self.domain}'>{PING}</iq>")
@@ -228,12 +228,19 @@ class Actor:
             kept.append(element)
         self._compare(parse(f"<iq type='result' id='{barrier}' from='{self.domain}'/>"), element)
         self._incoming.elements[:0] = kept
+        return len(kept)
 
     # ── the end ──
 
-    async def is_told(self, condition: str) -> None:
-        """Wait for this stream error and the end of the stream and of the connection (RFC 6120 §4.9.1.1)."""
-        await self.receives(stream_error(condition))
+    async def is_told(self, condition: str, *, perhaps_after: str = "") -> None:
+        """Wait for this stream error and the end of the stream and of the connection (RFC 6120 §4.9.1.1).
+
+        `perhaps_after` is a pattern of what may come before, or may not.
+        """
+        element = await self.hears()
+        if perhaps_after and difference(parse(perhaps_after), element, self._implied) is None:
+            element = await self.hears()
+        self._compare(parse(stream_error(condition)), element)
         await self.is_closed()
 
     async def is_closed(self) -> None:
@@ -256,10 +263,20 @@ class Actor:
         await self.sends("</stream:stream>")
         await self.is_closed()
 
+    async def pours(self, text: str, *, megabytes: int) -> None:
+        """Send this again and again, so much in all, whether the server listens or not, until it cuts the connection."""
+        data = text.encode()
+        for _ in range(megabytes * 1024 * 1024 // len(data) + 1):
+            await self.sends(data)
+            await asyncio.sleep(0)
+            if self._eof or self.wire.broken:
+                return
+        await self.is_cut()
+
     async def vanishes(self) -> None:
         """Cut the connection without a word."""
         self._eof = True
-        await self._wire.close()
+        await self.wire.close()
 
     # ── inside ──
 
@@ -282,7 +299,7 @@ class Actor:
         if self._eof:
             return False
         try:
-            data = await self._in_time(self._wire.read(), "the server")
+            data = await self._in_time(self.wire.read(), "the server")
         except OSError as error:
             if isinstance(error, TimeoutError):
                 raise

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import hashlib
+import socket
 import ssl
+from asyncio.trsock import TransportSocket
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -28,6 +30,10 @@ class Wire(Protocol):
     async def read(self) -> bytes:
         """Return what came; nothing at the end of the connection. Raises `OSError` if it broke."""
 
+    @property
+    def broken(self) -> bool:
+        """Whether the connection is gone, as far as is known without reading."""
+
     def bindings(self) -> Mapping[str, bytes]:
         """Return the channel bindings that this side can compute, type → data."""
 
@@ -38,13 +44,26 @@ class Wire(Protocol):
 class TcpWire:
     """The usual one; its bindings are tls-server-end-point and, below TLS 1.3, tls-unique (RFC 5929)."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, *, source: str = LOOPBACK, receive_buffer: int = 0) -> None:
+        """`source` is the client's own address; `receive_buffer` are the bytes that the kernel keeps for it, 0 for as many as usual."""
         self._context = context
+        self._source = source
+        self._receive_buffer = receive_buffer
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
     async def connect(self, port: int) -> None:
-        self._reader, self._writer = await asyncio.open_connection(LOOPBACK, port)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            if self._receive_buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+            sock.bind((self._source, 0))
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, (LOOPBACK, port))
+        except BaseException:
+            sock.close()
+            raise
+        self._reader, self._writer = await asyncio.open_connection(sock=sock)
 
     async def start_tls(self, domain: str) -> None:
         await self._there().start_tls(self._context, server_hostname=domain)
@@ -56,6 +75,10 @@ class TcpWire:
         if self._reader is None:
             raise RuntimeError("connect first")
         return await self._reader.read(PIECE)
+
+    @property
+    def broken(self) -> bool:
+        return self._writer is None or self._writer.is_closing()
 
     def bindings(self) -> Mapping[str, bytes]:
         tls = self._there().get_extra_info("ssl_object")
@@ -70,6 +93,12 @@ class TcpWire:
         """The protocol that was agreed on."""
         tls = self._there().get_extra_info("ssl_object")
         return tls.selected_alpn_protocol() if tls is not None else None
+
+    @property
+    def socket(self) -> TransportSocket:
+        """The socket, for who wants to be rude with it."""
+        found: TransportSocket = self._there().get_extra_info("socket")
+        return found
 
     async def close(self) -> None:
         if self._writer is None:
