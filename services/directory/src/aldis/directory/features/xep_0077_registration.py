@@ -7,6 +7,7 @@ from lxml import etree
 
 from aldis.core.xmpp.element import child, element
 from aldis.core.xmpp.errors.stanza import (
+    ItemNotFound,
     JidMalformed,
     NotAcceptable,
     NotAllowed,
@@ -58,7 +59,11 @@ async def change(ctx: Context, iq: Iq) -> None:
             return
         if not ctx.settings.registration.removal:
             raise NotAllowed("accounts can't be deleted in-band here")
-        await delete(ctx, account)
+        try:
+            await delete(ctx, account)
+        except ItemNotFound:  # two at the same time
+            await _cancelled_before(ctx, iq)
+            return
         ctx.log.info("account.changed", account=account.jid, action="delete", by="owner")
         return
     if account is None:
