@@ -1,7 +1,8 @@
 """The stage of the scenarios: a server of two routers, two gateways and three shards, and the people of Verona.
 
 A scenario that takes an actor, or `cluster`, runs calm and on every fault seed; one that takes `server` or `stranger` only
-is about one stream's negotiation, where the bus has little to say, and runs once. `@pytest.mark.settings(section={…})`
+is about one stream's negotiation, where the bus has little to say, and runs once. `@pytest.mark.simple` keeps what only asks
+and is answered from running on few seeds; it runs on many. `@pytest.mark.settings(section={…})`
 changes what the server is told.
 """
 
@@ -21,6 +22,7 @@ from aldis.core.service.clock import SystemClock
 from aldis.core.service.logging import Logger, make_logger
 from aldis.core.service.process import Process
 from aldis.core.service.run import Host
+from aldis.core.storage import Database
 from aldis.core.testing.actor import Actor, Doors
 from aldis.core.testing.cites import cited
 from aldis.core.testing.cluster import Cluster, Composition
@@ -44,12 +46,28 @@ PEOPLE: Final = {
     "mercutio@montague.lit": "QueenMab",
 }
 """Accounts that there are, and their passwords."""
+FEW: Final = 10
+"""Fault seeds of `make check`."""
 MANY: Final = Topology(routers=2, gateways=2, shards=3)
 LOW: Final = {"directory": {"iterations": 4096}}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "settings(**sections): what the server of a scenario is told beside the usual")
+    config.addinivalue_line("markers", f"simple: asks and is answered; with no more than {FEW} seeds it runs calm only, to save time")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the simple scenarios' seeds to the soak."""
+    if config.getoption("--fault-seeds") > FEW:
+        return
+    spared = {item for item in items if item.get_closest_marker("simple") and _seed(item) is not None}
+    items[:] = [item for item in items if item not in spared]
+
+
+def _seed(item: pytest.Item) -> int | None:
+    call = getattr(item, "callspec", None)
+    return call.params.get("fault_seed") if call is not None else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -119,6 +137,21 @@ def _host(settings: AldisSettings, process: Process) -> Host[AldisSettings]:
     return Host(settings, _log(), CollectorRegistry(), process, SystemClock())
 
 
+class Furnished:
+    """The store's part without its migrations, which the furnished directory has seen: half of a scenario's time."""
+
+    name: Final = "database"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def start(self) -> None:
+        await self._database.open()
+
+    async def stop(self) -> None:
+        await self._database.close()
+
+
 async def _serve(settings: AldisSettings, certificate: str, seed: int | None) -> AsyncIterator[Cluster]:
     def compose(process: Process, broker: MemoryBroker) -> Composition:
         house = OneProcess(_host(settings, process), topology=MANY, broker=broker, durable=False, any_port=True)
@@ -126,7 +159,9 @@ async def _serve(settings: AldisSettings, certificate: str, seed: int | None) ->
         def doors() -> list[Doors]:
             return [Doors(gateway.ports().port, gateway.ports().tls_port) for gateway in house.gateways]
 
-        return Composition(house.parts, house.routers, doors)
+        store, *parts = house.parts
+        assert isinstance(store, Store)
+        return Composition([Furnished(store.database), *parts], house.routers, doors)
 
     context = trusting(certificate)
     cluster = Cluster(compose, lambda: TcpWire(context), seed, _log())
@@ -214,7 +249,8 @@ RSS_PEAK: Final = 60.0
 """MB more than before that an attack may make it take at any time."""
 LONGEST: Final = 3.0
 """Seconds that a message of others may take meanwhile, on a machine that runs the attack as well."""
-reports = pytest.StashKey[list[str]]()
+ATTACK: Final = "attack"
+"""The property of a test's report that says what its attack did."""
 
 
 @pytest.fixture(scope="session")
@@ -244,15 +280,17 @@ async def peace(request: pytest.FixtureRequest, fortress: Fortress) -> AsyncIter
         await fortress.withdraw()
     after = fortress.rss
     line = f"{request.node.name}: {before:.1f} → {after:.1f} MB, at most {fortress.peak:.1f} MB; {pair.figures}"
-    request.config.stash.setdefault(reports, []).append(line)
+    request.node.user_properties.append((ATTACK, line))
     assert after - before < RSS_GROWTH, line
     assert fortress.peak - before < RSS_PEAK, line
     assert pair.longest < LONGEST, line
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the attacks did to the server's memory and to the others' messages."""
-    if lines := config.stash.get(reports, None):
+    reports = [report for reports in terminalreporter.stats.values() for report in reports if isinstance(report, pytest.TestReport)]
+    lines = [value for report in reports if report.when == "teardown" for name, value in report.user_properties if name == ATTACK]
+    if lines:
         terminalreporter.section("attacks: memory of the server before and after, and messages of others meanwhile")
         for line in lines:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(str(line))

@@ -64,6 +64,7 @@ async def test_a_resource_is_any_text_in_its_normal_form(server: Cluster) -> Non
         await juliet.receives(given(normal))
 
 
+@pytest.mark.simple
 @rfc("6120", "7.7.2.1")
 async def test_a_resource_that_is_none_is_refused_and_another_one_may_be_asked_for(cluster: Cluster) -> None:
     juliet = await bindable(cluster)
@@ -114,6 +115,7 @@ async def test_a_stanza_before_binding_ends_the_stream(server: Cluster, nurse_li
     await nurse_listening.receives_nothing()
 
 
+@pytest.mark.simple
 @rfc("6120", "7.1")
 async def test_one_stream_has_one_resource(juliet: Actor) -> None:
     await juliet.sends(request("another"))
@@ -121,6 +123,7 @@ async def test_one_stream_has_one_resource(juliet: Actor) -> None:
     await juliet.receives_nothing()
 
 
+@pytest.mark.simple
 @rfc("3921", "3")
 async def test_a_client_of_rfc_3921_gets_its_session(juliet: Actor) -> None:
     for to, sender in (("", "juliet@capulet.lit"), (" to='capulet.lit'", "capulet.lit")):

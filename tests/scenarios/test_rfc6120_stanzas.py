@@ -1,5 +1,7 @@
 """RFC 6120 §8 and §10: what is a stanza, whose it is, where it goes, and what is answered."""
 
+import pytest
+
 from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import rfc
 from aldis.core.testing.patterns import ANY, error
@@ -45,12 +47,14 @@ async def test_a_message_without_to_is_for_the_own_account(juliet: Actor) -> Non
     await juliet.receives(f"<message from='{juliet.jid}' id='m' type='chat' to='{ANY}'><body>Note to self</body></message>")
 
 
+@pytest.mark.simple
 @rfc("6120", "10.3.3")
 async def test_an_iq_without_to_is_for_the_own_account(juliet: Actor) -> None:
     await juliet.sends(f"<iq type='get' id='p'>{PING}</iq>")
     await juliet.receives("<iq type='result' id='p' from='juliet@capulet.lit'/>")
 
 
+@pytest.mark.simple
 @rfc("6120", "8.3.3.8")
 async def test_an_address_that_is_none_is_told(juliet: Actor) -> None:
     for to in ("@capulet.lit", "a@b@", "romeo@mon tague.lit", f"{'x' * 1024}@capulet.lit", "romeo@montague.lit/", "\u0378@capulet.lit", ""):
@@ -62,6 +66,7 @@ async def test_an_address_that_is_none_is_told(juliet: Actor) -> None:
     await juliet.receives_nothing()
 
 
+@pytest.mark.simple
 @rfc("6120", "8.1.1")
 @rfc("7622", "3")
 async def test_an_address_is_understood_in_whatever_form(juliet: Actor, romeo: Actor) -> None:
@@ -69,6 +74,7 @@ async def test_an_address_is_understood_in_whatever_form(juliet: Actor, romeo: A
     await romeo.receives(f"<message from='{juliet.jid}' id='m'/>")
 
 
+@pytest.mark.simple
 @rfc("6120", "10.4", "8.3.3.17")
 async def test_what_is_for_a_domain_elsewhere_comes_back(juliet: Actor) -> None:
     refusal = error("remote-server-not-found", "cancel")
@@ -93,6 +99,7 @@ async def test_an_error_is_never_answered(juliet: Actor, romeo: Actor) -> None:
 # ── IQ ──
 
 
+@pytest.mark.simple
 @rfc("6120", "8.2.3")
 async def test_an_iq_that_is_none_is_a_bad_request(juliet: Actor) -> None:
     refusal = error("bad-request", "modify")
@@ -112,6 +119,7 @@ async def test_an_iq_that_is_none_is_a_bad_request(juliet: Actor) -> None:
     await juliet.receives_nothing()
 
 
+@pytest.mark.simple
 @rfc("6120", "8.2.3")
 async def test_an_id_comes_back_as_it_was(juliet: Actor) -> None:
     for written in ("a b", "&lt;&amp;&apos;&quot;&gt;", "\u2665", "&#10;&#9;", "x" * 1000):
@@ -119,6 +127,7 @@ async def test_an_id_comes_back_as_it_was(juliet: Actor) -> None:
         await juliet.receives(f"<iq type='result' id='{written}' from='capulet.lit'/>")
 
 
+@pytest.mark.simple
 @rfc("6120", "8.2.3", "8.4")
 async def test_what_the_server_does_not_know_is_refused(juliet: Actor) -> None:
     for to, sender in (
@@ -166,12 +175,14 @@ async def test_stanzas_of_every_kind_keep_their_order(juliet: Actor, romeo: Acto
     await romeo.receives_nothing(juliet)
 
 
+@pytest.mark.simple
 @rfc("6120", "8.1.5")
 async def test_the_streams_language_is_the_stanzas_unless_it_has_its_own(juliet: Actor, romeo: Actor) -> None:
     await romeo.sends(f"<message to='{juliet.jid}' xml:lang='it'><body>Ahim\u00e8!</body><body xml:lang='en'>Ay me!</body></message>")
     await juliet.receives(f"<message from='{romeo.jid}' xml:lang='it'><body>Ahim\u00e8!</body><body xml:lang='en'>Ay me!</body></message>")
 
 
+@pytest.mark.simple
 @rfc("6120", "8.4")
 async def test_content_that_nobody_knows_is_passed_on(juliet: Actor, romeo: Actor) -> None:
     content = "<body>&amp;&lt;&gt;'\"&#x1F339;</body><x:rose xmlns:x='urn:verona:rose' x:name='any other'><x:smell>sweet</x:smell></x:rose>"

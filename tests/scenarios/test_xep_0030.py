@@ -1,5 +1,7 @@
 """XEP-0030: Service Discovery, of domains and accounts."""
 
+import pytest
+
 from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import xep
 from aldis.core.testing.patterns import error
@@ -16,6 +18,7 @@ async def features(actor: Actor, to: str) -> set[str | None]:
     return {feature.get("var") for feature in answer.iter(f"{{{INFO}}}feature")}
 
 
+@pytest.mark.simple
 @xep("0030", "3.1")
 async def test_a_domain_says_what_it_is_and_what_it_does(juliet: Actor) -> None:
     for domain in ("capulet.lit", "montague.lit"):
@@ -27,12 +30,14 @@ async def test_a_domain_says_what_it_is_and_what_it_does(juliet: Actor) -> None:
         assert {INFO, ITEMS, "urn:xmpp:ping", "jabber:iq:register"} <= await features(juliet, domain)
 
 
+@pytest.mark.simple
 @xep("0030", "4.1")
 async def test_a_domain_has_no_items_yet(juliet: Actor) -> None:
     await juliet.sends(f"<iq type='get' id='d' to='capulet.lit'><query xmlns='{ITEMS}'/></iq>")
     await juliet.receives(f"<iq type='result' id='d' from='capulet.lit'><query xmlns='{ITEMS}'/></iq>")
 
 
+@pytest.mark.simple
 @xep("0030", "3.1")
 async def test_an_account_tells_its_owner_what_it_does(juliet: Actor) -> None:
     await juliet.sends(f"<iq type='get' id='d' to='juliet@capulet.lit'><query xmlns='{INFO}'/></iq>")
@@ -43,6 +48,7 @@ async def test_an_account_tells_its_owner_what_it_does(juliet: Actor) -> None:
     assert INFO in await features(juliet, "juliet@capulet.lit")
 
 
+@pytest.mark.simple
 @xep("0030", "8")
 async def test_an_account_tells_strangers_no_more_than_one_that_does_not_exist(juliet: Actor, romeo: Actor) -> None:
     await romeo.appears()
@@ -62,6 +68,7 @@ async def test_an_account_tells_its_owner_which_resources_are_available(juliet: 
     )
 
 
+@pytest.mark.simple
 @xep("0030", "7")
 async def test_there_are_no_nodes(juliet: Actor) -> None:
     await juliet.sends(f"<iq type='get' id='d' to='capulet.lit'><query xmlns='{INFO}' node='urn:x'/></iq>")
@@ -70,6 +77,7 @@ async def test_there_are_no_nodes(juliet: Actor) -> None:
     await juliet.receives("<iq id='d' from='capulet.lit' type='{any}'>{any}</iq>")
 
 
+@pytest.mark.simple
 @xep("0030", "3.1")
 async def test_a_client_is_asked_itself(juliet: Actor, romeo: Actor) -> None:
     await juliet.sends(f"<iq type='get' id='d' to='{romeo.jid}'><query xmlns='{INFO}'/></iq>")

@@ -174,6 +174,7 @@ async def test_where_it_is_off_strangers_are_strangers(stranger: Actor) -> None:
 # ── those who have an account ──
 
 
+@pytest.mark.simple
 @xep("0077", "3.1")
 async def test_who_is_registered_is_told_so(juliet: Actor) -> None:
     for to, sender in (("", "juliet@capulet.lit"), (" to='capulet.lit'", "capulet.lit")):
@@ -195,6 +196,7 @@ async def test_a_password_is_changed(cluster: Cluster, juliet: Actor) -> None:
     await again.authenticates("SCRAM-SHA-256")
 
 
+@pytest.mark.simple
 @xep("0077", "3.3")
 async def test_only_ones_own_password_is_changed(cluster: Cluster, juliet: Actor) -> None:
     await juliet.sends(ask(form("nurse", "mine")))
@@ -227,6 +229,7 @@ async def test_an_account_is_cancelled_and_its_sessions_end(cluster: Cluster, ju
     await again.is_refused("not-authorized", "SCRAM-SHA-256", Scram("SCRAM-SHA-256", "juliet", "R0m30"))
 
 
+@pytest.mark.simple
 @xep("0077", "3.2")
 async def test_a_cancellation_stands_alone(juliet: Actor) -> None:
     await juliet.sends(ask(form("juliet", "R0m30", "<remove/>")))
@@ -236,6 +239,7 @@ async def test_a_cancellation_stands_alone(juliet: Actor) -> None:
     await juliet.receives_nothing()
 
 
+@pytest.mark.simple
 @pytest.mark.settings(registration={"password_change": False, "removal": False})
 @xep("0077", "3.2", "3.3")
 async def test_neither_is_there_where_both_are_off(juliet: Actor) -> None:
