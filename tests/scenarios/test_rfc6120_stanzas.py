@@ -176,6 +176,22 @@ async def test_stanzas_of_every_kind_keep_their_order(juliet: Actor, romeo: Acto
 
 
 @pytest.mark.simple
+@rfc("6120", "10.1")
+async def test_who_talk_all_at_once_lose_nothing_and_hear_each_in_order(juliet: Actor, romeo: Actor, nurse: Actor) -> None:
+    people = (juliet, romeo, nurse)
+    for number in range(30):
+        for sender in people:
+            for recipient in people:
+                await sender.sends(f"<message to='{recipient.jid}' type='chat' id='{number}'><body>{number}</body></message>")
+    for recipient in people:
+        heard: dict[str | None, list[str | None]] = {}
+        for _ in range(90):
+            message = await recipient.hears()
+            heard.setdefault(message.get("from"), []).append(message.get("id"))
+        assert heard == {sender.jid: [str(number) for number in range(30)] for sender in people}
+        await recipient.receives_nothing(*people)
+
+
 @rfc("6120", "8.1.5")
 async def test_the_streams_language_is_the_stanzas_unless_it_has_its_own(juliet: Actor, romeo: Actor) -> None:
     await romeo.sends(f"<message to='{juliet.jid}' xml:lang='it'><body>Ahim\u00e8!</body><body xml:lang='en'>Ay me!</body></message>")

@@ -8,6 +8,7 @@ from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import rfc
 from aldis.core.testing.cluster import Cluster
 from tests.support.cases import case
+from tests.support.operator import manage
 
 XMLNS = "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
 HEADER = f"<?xml version='1.0'?><stream:stream to='capulet.lit' version='1.0' {XMLNS}>"
@@ -289,6 +290,17 @@ async def test_a_server_that_goes_down_says_so(server: Cluster) -> None:
         await actor.is_told("system-shutdown")
         await actor.vanishes()
     await end
+
+
+@rfc("6120", "4.9.3.12")
+@pytest.mark.parametrize("action", ["disable", "delete"])
+async def test_who_loses_the_account_loses_the_sessions(cluster: Cluster, juliet: Actor, nurse: Actor, action: str) -> None:
+    phone = cluster.actor("juliet@capulet.lit", "R0m30", gateway=1)
+    await phone.logs_in("phone")
+    await manage(cluster, action, "juliet@capulet.lit")
+    await juliet.is_told("not-authorized")
+    await phone.is_told("not-authorized")
+    await nurse.receives_nothing()
 
 
 @rfc("6120", "4.6.1")
