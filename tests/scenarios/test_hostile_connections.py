@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 
@@ -10,6 +11,7 @@ import pytest
 from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import rfc
 from aldis.core.testing.patterns import ANY, error
+from tests.support.cases import case
 from tests.support.siege import Fortress, Pair
 
 STARTTLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
@@ -151,6 +153,49 @@ async def test_a_client_that_never_reads_is_ended_and_its_messages_come_back(for
     await mercutio.receives(f"<message type='error' id='{ANY}' from='{ANY}'>{error('service-unavailable', 'cancel')}</message>")
     for actor in (deaf, mercutio):
         await actor.vanishes()
+
+
+@rfc("6120", "13.12")
+async def test_a_client_that_asks_and_never_listens_is_ended(fortress: Fortress, peace: Pair) -> None:
+    deaf = fortress.actor("tybalt@capulet.lit", receive_buffer=4096)
+    await deaf.logs_in("deaf")
+    asks = "<iq type='get' id='p' to='capulet.lit'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>" * 200
+    for _ in range(300):
+        if deaf.wire.broken:
+            break
+        await deaf.sends(asks)
+        await asyncio.sleep(0.01)
+    assert deaf.wire.broken, "answers to 60,000 questions wait for a client that does not read"
+    await deaf.vanishes()
+
+
+@rfc("6120", "13.12", "5.4.3.2")
+async def test_what_is_no_handshake_is_cut_at_once(fortress: Fortress, peace: Pair) -> None:
+    dice = random.Random(1)
+    hello = b"\x01\x01\x00\x00" + bytes(16_000)  # announces 64 KiB
+    record = b"\x16\x03\x01" + len(hello).to_bytes(2) + hello
+    attacks = [
+        dice.randbytes(50_000),
+        bytes(50_000),
+        b"\xff" * 50_000,
+        HEADER.encode(),
+        b"\x80" * 50_000,
+        record * 10,
+        b"\x15\x03\x03\0\2\2\x28",
+    ]
+    for attack in attacks:
+        for direct in (True, False):
+            actor = fortress.actor()
+            await actor.reaches(fortress.doors.tls_port if direct else fortress.doors.port)
+            if not direct:
+                await actor.opens()
+                await actor.sends(STARTTLS)
+                await actor.receives(PROCEED)
+            with case(attack, direct):
+                await actor.sends(attack)
+                async with asyncio.timeout(1.4):  # before its time to log in is over
+                    await actor.is_cut()
+            await actor.vanishes()
 
 
 @rfc("6120", "13.12")
