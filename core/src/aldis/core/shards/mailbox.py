@@ -22,7 +22,7 @@ class Mailboxes:
 
     __slots__ = ("_busy", "_failed", "_ready", "_running", "_tasks", "closed")
 
-    def __init__(self, failed: Callable[[Exception, Any, Any, Turn], None]) -> None:
+    def __init__(self, failed: Callable[[str, Exception, Any, Any, Turn], None]) -> None:
         self._failed = failed
         self._ready: deque[Work] = deque()
         self._busy: dict[str, deque[Work]] = {}
@@ -52,7 +52,7 @@ class Mailboxes:
                 try:
                     result = handler(first, second, turn)
                 except Exception as error:  # noqa: BLE001  a handler's defect must not end the shard
-                    self._failed(error, first, second, turn)
+                    self._failed(work[0], error, first, second, turn)
                     result = None
                 if result is None:
                     turn.release()
@@ -66,39 +66,47 @@ class Mailboxes:
             if asyncio.iscoroutine(result):
                 result.close()
             return
-        self._busy[work[0]] = deque()
-        task = asyncio.get_running_loop().create_task(self._follow(work, result))
+        waiting = self._busy[work[0]] = deque()
+        task = asyncio.get_running_loop().create_task(self._follow(work, result, waiting))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if asyncio.iscoroutine(result):
-            task.add_done_callback(lambda _: result.close())  # a task that is cancelled before its first step leaves it unstarted
 
-    async def _follow(self, work: Work, result: Awaitable[None] | None) -> None:
+    async def _follow(self, work: Work, result: Awaitable[None] | None, waiting: deque[Work]) -> None:
         """Wait for the handler, then run what came for its key meanwhile."""
         key = work[0]
-        waiting = self._busy[key]
         while True:
             _, _, first, second, turn = work
             try:
                 if result is not None:
                     await result
             except Exception as error:  # noqa: BLE001  as above
-                self._failed(error, first, second, turn)
+                self._failed(work[0], error, first, second, turn)
             turn.release()
-            if not waiting:
+            if not waiting or self.closed:
                 break
             work = waiting.popleft()
             try:
                 result = work[1](work[2], work[3], work[4])
             except Exception as error:  # noqa: BLE001  as above
-                self._failed(error, work[2], work[3], work[4])
+                self._failed(work[0], error, work[2], work[3], work[4])
                 result = None
         self._busy.pop(key, None)
 
     def close(self) -> None:
-        """Drop everything: the state it would work on is somebody else's now."""
+        """Drop what has not begun: the state that it would work on is somebody else's now.
+
+        What waits is not cancelled, since it may be in the middle of a transaction; what it does in the end goes nowhere.
+        """
         self.closed = True
         self._ready.clear()
         self._busy.clear()
-        for task in self._tasks:
-            task.cancel()
+
+    @property
+    def at_work(self) -> bool:
+        """Has something begun that is not over?"""
+        return bool(self._tasks)
+
+    async def ended(self) -> None:
+        """Wait for what had begun when it was closed."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)

@@ -1,12 +1,14 @@
 """Runs a process's shards: claims one, takes it over from its gateways, consumes it, and gives it back."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Generic, Protocol
 
 from aldis.core.bus.names import reply_queue, router_queue
 from aldis.core.bus.port import Batch, Subscription
 from aldis.core.contracts.sessions import Takeover, TakeoverAnswer
+from aldis.core.shards.mailbox import Mailboxes
 from aldis.core.shards.means import Means
 from aldis.core.shards.output import Output
 from aldis.core.shards.owner import ShardOwner
@@ -80,6 +82,9 @@ class ShardRunner(Generic[S]):
         self._reply_to = reply_queue(means.bus.incarnation)
         self._wanted: set[int] = set()
         self._changed = asyncio.Event()
+        self._ending: set[Mailboxes] = set()
+        self._stopping = False
+        self._taking = asyncio.Lock()
         self.running: dict[int, Running[S]] = {}
         self.takeovers = 0
 
@@ -109,29 +114,56 @@ class ShardRunner(Generic[S]):
         self.running.pop(shard, None)
         if not running.output.dead:
             running.owner.discard()
+            self._ending.add(running.owner.mailboxes)
             await self._registry.release(shard, running.output.epoch)
             self._log.info("shard.released", shard=shard, epoch=running.output.epoch)
 
+    async def stop(self) -> None:
+        """Take no more, hand every shard over, and wait for what lost ones had begun.
+
+        Nothing is cancelled, since it may be in the middle of a transaction.
+        """
+        self._stopping = True
+        self._changed.set()
+        self._answers.came.set()
+        async with self._taking:
+            pass
+        for shard in list(self.running):
+            await self.release(shard)
+        for mailboxes in self._ending:
+            await mailboxes.ended()
+        self._ending.clear()
+
     async def run(self) -> None:
-        """Take wanted shards that are not owned, for ever."""
-        while True:
+        """Take wanted shards that are not owned, until it is stopped."""
+        while not self._stopping:
             self._changed.clear()
             for shard in sorted(self._wanted - self.running.keys()):
                 try:
                     await self._take(shard)
                 except Exception as error:  # noqa: BLE001  the database or the bus may be away; the shard is tried again
                     self._log.warning("shard.claim-failed", shard=shard, error=str(error) or type(error).__name__)
-                    await asyncio.sleep(RETRY)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._changed.wait(), RETRY)
                     self._changed.set()
             await self._changed.wait()
 
     async def _take(self, shard: int) -> None:
+        async with self._taking:
+            if not self._stopping and shard not in self.running:
+                await self._take_now(shard)
+
+    async def _take_now(self, shard: int) -> None:
         epoch = await self._registry.claim(shard, self._bus.incarnation)
         output = Output(self._bus, shard, self._means.shards, epoch)
         sessions: Sessions[S] = Sessions()
         service = self._make(output, sessions)
         owner = ShardOwner(self._means, output, service, sessions, lambda: self._lost(shard))
         answers = await self._take_over(shard, epoch)
+        if self._stopping or shard not in self._wanted:
+            output.dead = True
+            await self._registry.release(shard, epoch)
+            return
         owner.restore(answers)
         running = Running(output, owner, sessions)
         self.running[shard] = running
@@ -152,7 +184,7 @@ class ShardRunner(Generic[S]):
         missing = set(gateways)
         try:
             async with asyncio.timeout(LEASE):
-                while missing := set(gateways) - answers.keys():
+                while (missing := set(gateways) - answers.keys()) and not self._stopping:
                     self._answers.came.clear()
                     await self._answers.came.wait()
         except TimeoutError:
@@ -164,5 +196,6 @@ class ShardRunner(Generic[S]):
     def _lost(self, shard: int) -> None:
         running = self.running.pop(shard, None)
         if running is not None:
+            self._ending = {mailboxes for mailboxes in self._ending if mailboxes.at_work} | {running.owner.mailboxes}
             self._log.warning("shard.lost", shard=shard, epoch=running.output.epoch)
         self._changed.set()
