@@ -75,6 +75,21 @@ def test_the_default_database_lies_in_data_dir(file: Path) -> None:
     assert load(None, {"ALDIS_DATA_DIR": "/srv/x"}, AllSettings).database.url.get_secret_value() == "sqlite:////srv/x/aldis.db"
 
 
+def test_relative_paths_in_a_file_are_relative_to_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('data_dir = "kept"')
+    (tmp_path / "b.toml").write_text('data_dir = "/srv/kept"')
+    assert load(tmp_path / "a.toml", {}, AllSettings).data_dir == tmp_path / "kept"
+    assert load(tmp_path / "b.toml", {}, AllSettings).data_dir == Path("/srv/kept")
+    assert load(tmp_path / "a.toml", {"ALDIS_DATA_DIR": "here"}, AllSettings).data_dir == Path("here")
+
+
+def test_the_origin_is_that_of_the_setting_and_not_of_its_section(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("[c2s]\nport = 5000")
+    origins = {shown.name: shown.origin for shown in show(load(tmp_path / "a.toml", {}, AllSettings)) if shown.name.startswith("c2s.")}
+    assert origins.pop("c2s.port").endswith("a.toml")
+    assert set(origins.values()) == {"default"}
+
+
 def test_the_environment_wins_over_the_file(file: Path) -> None:
     file.write_text("domains = ['a.example']\n[c2s]\nport = 5000\nratio = 1\n[log]\nlevel = 'debug'")
     environ = {"ALDIS_C2S__PORT": "6000", "ALDIS_C2S__REQUIRE_TLS": "false", "ALDIS_C2S__RATIO": "0.25", "HOME": "/"}

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr, ValidationError
 
-from aldis.core.service.collected import Collected
 from aldis.core.service.problems import SettingsError, Wrong, explain
 from aldis.core.service.schema import known_settings
-from aldis.core.service.sources import collect, read_toml
+from aldis.core.service.sources import collect, in_folder, read_toml
 from aldis.core.service.text import one_line
 
 __all__ = ["SEARCH", "SecretUrl", "Section", "Settings", "SettingsError", "Shown", "Wrong", "load", "show"]
@@ -51,7 +50,8 @@ def load(path: Path | None, environ: Mapping[str, str], model: type[S], *, share
     Whoever knows all of them (`aldis serve`, `aldis config check`) leaves it out, so that every misspelt name is found.
     """
     known = known_settings(model)
-    data, name = read_toml(path, environ, search)
+    data, name, folder = read_toml(path, environ, search)
+    in_folder(known, data, folder)
     collected = collect(known, data, name, environ, shared=shared)
     try:
         settings = model.model_validate_json(json.dumps(collected.data, default=str))
@@ -79,7 +79,7 @@ class Shown:
 def show(settings: Settings) -> list[Shown]:
     """Every effective setting with its origin, for `aldis config show`."""
     origins = settings._origins  # noqa: SLF001  the model's own module
-    return [Shown(".".join(path), masked(value), Collected.origin_of(origins, path) or "default") for path, value in _leaves(settings)]
+    return [Shown(".".join(path), masked(value), origins.get(path, "default")) for path, value in _leaves(settings)]
 
 
 def masked(value: Any) -> Any:

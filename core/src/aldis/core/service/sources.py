@@ -17,14 +17,14 @@ KUBERNETES = re.compile(r"(tcp|udp)://")
 """Kubernetes sets `ALDIS_C2S_PORT=tcp://…` for a service named aldis-c2s; that is not an attempt at a setting."""
 
 
-def read_toml(path: Path | None, environ: Mapping[str, str], search: Sequence[Path]) -> tuple[dict[str, Any], str]:
-    """The file's tables and its name; nothing at all if no file was asked for and none is found."""
+def read_toml(path: Path | None, environ: Mapping[str, str], search: Sequence[Path]) -> tuple[dict[str, Any], str, Path]:
+    """The file's tables, its name and its folder; nothing at all if no file was asked for and none is found."""
     if path is None and environ.get(CONFIG):
         path, asked = Path(environ[CONFIG]), f" ({CONFIG})"
     else:
         path, asked = path or next((candidate for candidate in search if candidate.is_file()), None), ""
     if path is None:
-        return {}, ""
+        return {}, "", Path()
     name = quoted(str(path))
     try:
         text = path.read_bytes().decode()
@@ -34,7 +34,7 @@ def read_toml(path: Path | None, environ: Mapping[str, str], search: Sequence[Pa
         row = error.object[: error.start].count(b"\n") + 1
         raise SettingsError([f"{name}: line {row}: not UTF-8; save the file as UTF-8"]) from None
     try:
-        return tomllib.loads(text), name
+        return tomllib.loads(text), name, path.parent
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([f"{name}: {_syntax(str(error), text)}"]) from None
     except RecursionError:
@@ -50,6 +50,18 @@ def _syntax(message: str, text: str) -> str:
         what, row, column = message.removesuffix(" (at end of document)"), len(rows), len(rows[-1]) + 1
     what = " ".join(what.split())
     return f"line {row}, column {column}: {what[:1].lower() + what[1:]}; text stands in quotes and each line is [section] or name = value"
+
+
+def in_folder(known: Mapping[Names, Known], data: dict[str, Any], folder: Path) -> None:
+    """Take relative paths in a settings file from the file's own folder, so that they mean the same wherever a command is given."""
+    for path, setting in known.items():
+        names = [path[-1]] if setting.kind is Path else [f"{path[-1]}_file"] if setting.secret else []
+        table: Any = data
+        for key in path[:-1]:
+            table = table.get(key) if isinstance(table, dict) else None
+        for name in names:
+            if isinstance(table, dict) and isinstance(table.get(name), str) and table[name]:
+                table[name] = str(folder / table[name])
 
 
 def collect(known: Mapping[Names, Known], data: dict[str, Any], name: str, environ: Mapping[str, str], *, shared: bool) -> Collected:
