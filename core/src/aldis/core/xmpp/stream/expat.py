@@ -65,19 +65,31 @@ def count_declarations(element: bytes) -> int:
     return found
 
 
-def translate(error: expat.ExpatError, rest: bytes) -> StreamError:
-    """Name the stream error for what expat found at the beginning of `rest`."""
+def translate(error: expat.ExpatError, before: bytes, rest: bytes) -> StreamError:
+    """Name the stream error for what expat found between `before`, which it could read, and `rest`."""
     if error.code in _ENTITIES:
         return RestrictedXml("only the five predefined entities are allowed")  # RFC 6120 §11.1
-    if error.code == _INVALID_TOKEN and not _starts_with_utf8(rest):
+    if error.code == _INVALID_TOKEN and _is_badly_encoded(before, rest):
         return UnsupportedEncoding("this is not UTF-8")  # RFC 6120 §4.9.3.22
     return NotWellFormed(expat.ErrorString(error.code) or "")
 
 
-def _starts_with_utf8(rest: bytes) -> bool:
-    """Tell if the first character is good; the last one may be cut."""
+def _is_badly_encoded(before: bytes, rest: bytes) -> bool:
+    """Tell if the next character is refused for its encoding, and not because only ASCII may stand there.
+
+    It may be cut, so that the same is said however the input was; in the second case its first byte is refused alone.
+    """
     try:
         rest[:4].decode()
     except UnicodeDecodeError as bad:
-        return bad.start != 0
+        if bad.start != 0:
+            return False
+    else:
+        return False
+    if not 0xC2 <= rest[0] <= 0xF4:  # it begins no character
+        return True
+    try:
+        new_parser().Parse(before + rest[:1], False)
+    except expat.ExpatError:
+        return False
     return True

@@ -154,7 +154,7 @@ class Framer:
         before = len(self._window)
         self._take(data)
         window = self._window
-        if window[0] in (0x00, 0xFE, 0xFF) or window[1:2] == b"\0":
+        if window[0] in (0x00, 0xFE, 0xFF) or window[:2] == b"<\0":
             raise UnsupportedEncoding("this is not UTF-8")  # RFC 6120 §4.9.3.22
         if window[0] == 0xEF:
             raise NotWellFormed("U+FEFF is a character and no byte order mark here")  # RFC 6120 §11.6
@@ -282,7 +282,8 @@ class Framer:
         if isinstance(error, ExpatError):
             self._failed_at = self._live().ErrorByteIndex
             at = self._failed_at - self._shift
-            error = translate(error, bytes(self._window[at : at + 4]))
+            before = self._head + self._window[max(self._boundary - self._shift, 0) : at]
+            error = translate(error, before, bytes(self._window[at : at + 4]))
         if self._depth == 1 and self._failed_at > self._boundary and self._has_text(self._failed_at):
             error = BadFormat(_TEXT)
         elif self._depth > 1 and self._failed_at - self._start > self._max_stanza:
