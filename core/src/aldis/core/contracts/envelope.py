@@ -29,6 +29,8 @@ class Flag(IntFlag):
     """`to` holds what the client sent and is no JID."""
     SEALED = 16
     """The children are sealed to the directory's key, because they hold a password."""
+    COPIED = 32
+    """It went to several of the account's sessions at once."""
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -3,7 +3,7 @@
 It never originates, drops or reorders a stanza; what it refuses is late (an older epoch) or a repeat (a number it had).
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -119,6 +119,8 @@ class Hub:
         self._drop = means.drop
         self._repeats_for = means.bus.repeats_for
         self._links: dict[str, Link] = {}
+        self._ended: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        """Sessions to which something may come again: the last number each had, and when it ended."""
         self._shards = [_Shard() for _ in range(means.shards)]
         self._counter = 0
         self._unreported: set[Link] = set()
@@ -178,6 +180,7 @@ class Hub:
         if self._links.pop(link.id, None) is None:
             return
         self._unreported.discard(link)
+        self._remember(link)
         if link.n == 0:
             return  # it never asked for a resource
         link.n += 1
@@ -193,6 +196,14 @@ class Hub:
                 unwritten=tuple(replace(stanza, to=to) for stanza, to in unwritten if stanza.kind != PRESENCE),
             ),
         )
+
+    def _remember(self, link: Link) -> None:
+        if not self._repeats_for:
+            return
+        now = self._now()
+        while self._ended and now - next(iter(self._ended.values()))[1] >= self._repeats_for:
+            self._ended.popitem(last=False)
+        self._ended[link.id] = link.number, now
 
     def report(self) -> None:
         """Tell the shards what has reached the sockets; called every 50 ms while there is something to tell."""
@@ -267,6 +278,12 @@ class Hub:
 
     def _return(self, shard: int, stanza: Envelope, recipient: Recipient) -> None:
         """The session has ended: its shard decides what becomes of the stanza. Presence is for nobody else."""
+        number, when = self._ended.get(recipient.session, (0, 0.0))
+        if recipient.number <= number:
+            self._drop("repeat")  # it had this one, or has given it back
+            return
+        if number or when:
+            self._ended[recipient.session] = recipient.number, when
         if stanza.kind == PRESENCE:
             self._drop("no-session")
             return

@@ -44,6 +44,8 @@ class ShardOwner(Generic[S]):
         self._mark = 0
         self._sessions = sessions.by_id
         self._ended: OrderedDict[str, int] = OrderedDict()
+        self._came_back: OrderedDict[tuple[str, int, int, str, str, str], float] = OrderedDict()
+        """What gateways gave back, with the time at which it came."""
         self._peers = Peers(means.bus.repeats_for, means.now)
         self._known: dict[str, TakeoverAnswer] = {}
         self._bound_before: dict[str, frozenset[str]] = {}
@@ -156,7 +158,7 @@ class ShardOwner(Generic[S]):
             case Bind():
                 self._bind(message, turn)
             case Returned():
-                self.mailboxes.post(message.account, self._service.returned, message.account, message.stanza, turn)
+                self._returned(message, turn)
             case SessionEnd():
                 self._end(message, turn)
             case AccountDeleted() | AccountDisabled():
@@ -177,6 +179,20 @@ class ShardOwner(Generic[S]):
                 return
         self.mailboxes.post(message.account, self._service.bind, message, None, turn)
 
+    def _returned(self, message: Returned, turn: Turn) -> None:
+        """Take a stanza back, once: a repeat of it, or of the delivery that was too late, would make a copy of it."""
+        stanza = message.stanza
+        now = self._now()
+        while self._came_back and now - next(iter(self._came_back.values())) >= self._repeats_for:
+            self._came_back.popitem(last=False)
+        key = (stanza.origin.session, stanza.origin.n, stanza.kind, stanza.type, stanza.sender, stanza.to)
+        if key in self._came_back:
+            self._drop("repeat")
+            return
+        if self._repeats_for:
+            self._came_back[key] = now
+        self.mailboxes.post(message.account, self._service.returned, message.account, stanza, turn)
+
     def _end(self, message: SessionEnd, turn: Turn) -> None:
         session_id = message.origin.session
         if session_id in self._ended:
@@ -192,6 +208,6 @@ class ShardOwner(Generic[S]):
         session = self._sessions.pop(session_id, None)
         return self._service.end(session, message, turn)
 
-    def _failed(self, error: Exception, first: Any, second: Any, turn: Turn) -> None:
+    def _failed(self, key: str, error: Exception, first: Any, second: Any, turn: Turn) -> None:
         if not self._output.dead:
-            self._service.failed(first if second is None else second, error, turn)
+            self._service.failed(key, first if second is None else second, error, turn)

@@ -40,5 +40,5 @@ class ShardService(Protocol[S]):
     def event(self, account: str, message: Message, turn: Turn) -> Result:
         """Handle what another service tells of an account."""
 
-    def failed(self, work: object, error: Exception, turn: Turn) -> None:
-        """A handler raised: answer for it. `work` is the stanza or message that it was given."""
+    def failed(self, account: str, work: object, error: Exception, turn: Turn) -> None:
+        """A handler raised: answer for it. `account` is whose mailbox it held, `work` the stanza or message that it was given."""

@@ -1,6 +1,6 @@
 """The router: its features, and the process that owns shards of users."""
 
-import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -80,14 +80,13 @@ class UserShard:
         restored = UserSession(session.id, session.generation, session.gateway, session.jid, session.peer)
         restored.number = session.number
         restored.note = session.note
-        self._shard.user(restored.account).resources[restored.resource] = restored
         self._presences.restore(restored)
+        self._binding.restore(restored)
         return restored
 
     def bind(self, message: Bind, _: object, turn: Turn) -> Result:
         """Give a session its resource, or refuse."""
-        self._binding.bind(message, turn)
-        return None
+        return self._binding.bind(message, turn)
 
     def from_session(self, session: UserSession, stanza: Envelope, turn: Turn) -> Result:
         """Handle what a session's client sent."""
@@ -123,12 +122,7 @@ class UserShard:
 
     def end(self, session: UserSession | None, message: SessionEnd, turn: Turn) -> Result:
         """Handle that a session is gone."""
-        if session is None:
-            for stanza in message.unwritten:
-                self._binding.unsent(message.jid.partition("/")[0], stanza, turn)
-            return self._presences.gone_before(message, turn)
-        self._binding.end(session, message, turn)
-        return None
+        return self._binding.end_unknown(message, turn) if session is None else self._binding.end(session, message, turn)
 
     def returned(self, account: str, stanza: Envelope, turn: Turn) -> Result:
         """Handle a stanza that its session ended too early for."""
@@ -139,7 +133,7 @@ class UserShard:
         """Handle what the directory tells of an account."""
         return self._accounts.handle(account, message, turn)
 
-    def failed(self, work: object, error: Exception, turn: Turn) -> None:
+    def failed(self, account: str, work: object, error: Exception, turn: Turn) -> None:
         """Tell the sender what a handler refused, or that the fault is ours."""
         tools = self._shard.tools
         if isinstance(error, Fenced):
@@ -149,13 +143,13 @@ class UserShard:
             tools.log.error("work.failed", work=type(work).__name__, exc_info=error)
             return
         if isinstance(error, StanzaError):
-            self._shard.refuse(work, error, turn)
+            self._shard.refuse(work, error, turn, holder=account)
         elif isinstance(error, StorageUnavailable):
             tools.log.warning("storage.unavailable", trace=trace_of(work), reason=str(error))
-            self._shard.refuse(work, unavailable(), turn)
+            self._shard.refuse(work, unavailable(), turn, holder=account)
         else:
             tools.log.error("stanza.failed", trace=trace_of(work), exc_info=error)
-            self._shard.refuse(work, InternalServerError(), turn)
+            self._shard.refuse(work, InternalServerError(), turn, holder=account)
 
     def _overflown(self, session: Session, turn: Turn) -> None:
         if isinstance(session, UserSession):
@@ -250,7 +244,6 @@ class Router:
         self._takeovers = Tally(registry, "aldis_shard_takeovers_total", "Shards that were taken over.").cell()
         Level(registry, "aldis_users", "Accounts with at least one session.").read(lambda: float(len(self.users())))
         self._subscriptions: list[Subscription] = []
-        self._task: asyncio.Task[None] | None = None
         self.runner: ShardRunner[UserSession] | None = None
 
     async def start(self) -> None:
@@ -278,7 +271,9 @@ class Router:
         def make(output: Output, sessions: Sessions[UserSession]) -> UserShard:
             self._takeovers.n += 1
             outbox = Outbox(self._database, output.shard, output.epoch, self._clock.time)
-            return UserShard(tools, registry, output, sessions, outbox)
+            # what is remembered of accounts is as old as the ownership: only the shard's owner is told that one is gone
+            own = replace(tools, accounts=DirectoryAccounts(self._bus, self._clock))
+            return UserShard(own, registry, output, sessions, outbox)
 
         means = Means(self._bus, settings.bus.shards, self._clock.now, self.drop, self._log)
         self.runner = ShardRunner(means, self._records, make)
@@ -289,15 +284,12 @@ class Router:
             await self._bus.declare(router_queue(shard))
         for shard in self._owns:
             await self.runner.acquire(shard)
-        self._task = self._process.spawn("router shards", self.runner.run())
+        _ = self._process.spawn("router shards", self.runner.run())
 
     async def stop(self) -> None:
         """Hand the shards over, and leave."""
-        if self._task is not None:
-            self._task.cancel()
         if self.runner is not None:
-            for shard in list(self.runner.running):
-                await self.runner.release(shard)
+            await self.runner.stop()
         for subscription in self._subscriptions:
             await subscription.cancel()
         self._subscriptions.clear()

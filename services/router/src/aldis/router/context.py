@@ -14,6 +14,7 @@ from aldis.core.contracts.envelope import Envelope, Kind
 from aldis.core.policy import Policy
 from aldis.core.service.clock import Clock
 from aldis.core.shards.effects import Effect
+from aldis.core.shards.mailbox import Result
 from aldis.core.shards.output import Output
 from aldis.core.shards.sessions import Session, Sessions
 from aldis.core.shards.turn import Turn
@@ -24,18 +25,30 @@ from aldis.router.domain.roster import Limits, Roster, Step
 from aldis.router.store import Store
 
 
+class Left(msgspec.Struct, frozen=True, array_like=True):
+    """The last time that a session made itself unavailable, and whom that concerned: it may have to be told again."""
+
+    n: int
+    """Of the stanza that did it."""
+    shown: bool
+    directed: tuple[str, ...]
+
+
 class Note(msgspec.Struct, frozen=True, array_like=True):
     """What the next owner of the shard must know of a session; its gateway keeps it."""
 
     presence: Envelope | None = None
     interested: bool = False
     directed: tuple[str, ...] = ()
+    left: Left | None = None
+    over: Origin | None = None
+    """What ended the session before its stream: another session that took its resource, or the end of its account."""
 
 
 class UserSession(Session):
     """A bound resource and its presence."""
 
-    __slots__ = ("directed", "interested", "presence", "priority", "resource")
+    __slots__ = ("bound_by", "directed", "interested", "left", "over", "presence", "priority", "resource")
 
     def __init__(self, id: str, generation: int, gateway: str, jid: str, peer: str) -> None:  # noqa: A002  the field's name
         super().__init__(id, generation, gateway, jid, peer)
@@ -46,7 +59,12 @@ class UserSession(Session):
         self.interested = False
         """It asked for the roster, so it gets pushes (RFC 6121 §2.2)."""
         self.directed: set[str] = set()
-        """Whom it sent presence to that is not subscribed to it (RFC 6121 §4.6)."""
+        """Whom it sent presence to, subscribed or not (RFC 6121 §4.6)."""
+        self.left: Left | None = None
+        self.bound_by: Origin | None = None
+        """What this owner bound it by; None if an earlier one did."""
+        self.over: Origin | None = None
+        """What ended it, once it is only waited for to end."""
 
 
 class User:
@@ -71,6 +89,9 @@ class Accounts(Protocol):
     async def exists(self, account: str) -> bool:
         """Is there such an account? Raises `StanzaError` of type wait if that can't be told now."""
 
+    def forget(self, account: str) -> None:
+        """It is gone."""
+
 
 class Offers(Protocol):
     """What all services offer together."""
@@ -84,13 +105,14 @@ class Offers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A change of a roster that was decided and is not yet stored."""
+    """A change of a roster, decided only if its origin's work was not done before: then it would be decided otherwise."""
 
     account: str
     roster: Roster
-    step: Step
     origin: Origin
-    effects: Callable[[], tuple[Effect, ...]]
+    step: Callable[[], Step]
+    """Decides, or refuses."""
+    effects: Callable[[Step], tuple[Effect, ...]]
     """What it causes."""
 
 
@@ -166,6 +188,17 @@ class Shard:
             user.roster = await self.tools.store.roster(account)
         return user.roster
 
+    def with_roster(self, account: str, work: Callable[[Roster], None]) -> Result:
+        """Do this with the account's roster, at once if it is in memory; after a take-over it is not."""
+        user = self.users.get(account)
+        if user is not None and user.roster is not None:
+            work(user.roster)
+            return None
+        return self._with_loaded(account, work)
+
+    async def _with_loaded(self, account: str, work: Callable[[Roster], None]) -> None:
+        work(await self.roster(account))
+
     def interested(self, account: str) -> Iterator[UserSession]:
         """The sessions that get roster pushes."""
         user = self.users.get(account)
@@ -173,7 +206,7 @@ class Shard:
 
     def note(self, session: UserSession, turn: Turn) -> None:
         """Have what matters of the session survive this process."""
-        note = Note(session.presence, session.interested, tuple(sorted(session.directed)))
+        note = Note(session.presence, session.interested, tuple(sorted(session.directed)), session.left, session.over)
         self.output.note(session, msgspec.msgpack.encode(note), turn)
 
     def make_id(self, origin: Origin, purpose: str) -> str:
@@ -182,25 +215,36 @@ class Shard:
 
     # --- answers
 
-    def send(self, effect: str, stanza: Envelope, turn: Turn) -> None:
-        """Route a stanza that the server makes to where its `to` says, if that is served here."""
-        account = stanza.to.partition("/")[0]
-        if self.local(account):
+    def send(self, effect: str, stanza: Envelope, turn: Turn, *, holder: str = "") -> None:
+        """Route a stanza that the server makes to where its `to` says, if that is served here.
+
+        `holder` is the account whose work this is: an answer to one of its own sessions goes there at once, for by way of
+        its mailbox it would come behind what else waits there.
+        """
+        account, _, resource = stanza.to.partition("/")
+        if account == holder and resource:
+            user = self.users.get(account)
+            session = None if user is None else user.resources.get(resource)
+            if session is None:
+                self.tools.drop("session-gone")
+            else:
+                self.output.deliver(session, effect, stanza, turn)
+        elif self.local(account):
             self.output.route(account, effect, stanza, turn)
         else:
             self.tools.drop("remote")
 
-    def answer(self, request: Envelope, payload: bytes, turn: Turn) -> None:
+    def answer(self, request: Envelope, payload: bytes, turn: Turn, *, holder: str) -> None:
         """Answer an IQ with a result."""
-        self.send("result", result(request, payload), turn)
+        self.send("result", result(request, payload), turn, holder=holder)
 
-    def refuse(self, stanza: Envelope, error: StanzaError, turn: Turn) -> None:
+    def refuse(self, stanza: Envelope, error: StanzaError, turn: Turn, *, holder: str) -> None:
         """Answer a stanza with an error, unless it is one itself or an answer (RFC 6120 §8.3.1)."""
         if stanza.type == "error" or (stanza.kind == Kind.IQ and stanza.type == "result"):
             self.tools.drop(error.condition)
             return
         self.tools.bounce(error.condition)
-        self.send("error", bounced(stanza, error.to_xml()), turn)
+        self.send("error", bounced(stanza, error.to_xml()), turn, holder=holder)
 
     def local(self, account: str) -> bool:
         """Is this bare JID, or domain, served here?"""

@@ -1,8 +1,11 @@
 """RFC 6120 §7: resources are bound, taken over and let go."""
 
-from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
+from collections.abc import Awaitable
+
+from aldis.core.contracts.base import Origin
 from aldis.core.contracts.envelope import Envelope, Kind
 from aldis.core.contracts.sessions import Bind, SessionEnd
+from aldis.core.shards.mailbox import Result
 from aldis.core.shards.turn import Turn
 from aldis.core.xmpp.errors.stanza import BadRequest, JidMalformed, ResourceConstraint, StanzaError
 from aldis.core.xmpp.jid import Jid
@@ -20,25 +23,60 @@ class Binding:
         self._messages = messages
         self._iqs = iqs
         self._presences = presences
+        self._over: dict[str, list[UserSession]] = {}
+        """By full JID: sessions that an earlier owner ended, and that perhaps not everybody was told of."""
 
-    def bind(self, message: Bind, turn: Turn) -> None:
+    def restore(self, session: UserSession) -> None:
+        """Take in a session that was bound under an earlier owner."""
+        if session.replaced:
+            self._over.setdefault(session.jid, []).append(session)
+        else:
+            self._shard.user(session.account).resources[session.resource] = session
+
+    def bind(self, message: Bind, turn: Turn) -> Result:
         """Give a session its resource; whoever has it already loses it (RFC 6120 §7.7.2.2)."""
-        known = self._shard.sessions.by_id.get(message.origin.session)
-        if known is not None:  # an earlier owner bound it, and may have died before it told
-            self._replace(known, message, turn)
-            self._shard.output.bound(known, message.origin.n, turn)
-            return
+        session = self._shard.sessions.by_id.get(message.origin.session)
+        if session is not None:  # an earlier owner bound it, and may have died before it told
+            return self._take(session, message, turn)
         try:
             jid = self._address(message)
         except StanzaError as error:
             self._shard.output.refuse_bind(message, error.to_xml(), turn)
-            return
+            return None
         session = UserSession(message.origin.session, message.generation, message.gateway, str(jid), message.peer)
-        self._replace(session, message, turn)
+        return self._take(session, message, turn)
+
+    def _take(self, session: UserSession, message: Bind, turn: Turn) -> Result:
+        """End who has the resource, then bind: the answer goes out last, so that who has it knows that the rest is done."""
+        session.bound_by = message.origin
+        user = self._shard.user(session.account)
+        olds = [old for old in self._over.get(session.jid, ()) if old.over == message.origin]
+        holder = user.resources.get(session.resource)
+        if holder is not None and holder is not session:
+            olds.append(holder)
+        for old in olds:
+            self._end_early(old, message.origin, turn)
+        told = [result for old in olds if (result := self._presences.gone(old, message.origin, turn)) is not None]
+        if told:
+            return self._take_after(told, olds, session, message, turn)
+        self._taken(olds, session, message, turn)
+        return None
+
+    async def _take_after(
+        self, told: list[Awaitable[None]], olds: list[UserSession], session: UserSession, message: Bind, turn: Turn
+    ) -> None:
+        for result in told:
+            await result
+        self._taken(olds, session, message, turn)
+
+    def _taken(self, olds: list[UserSession], session: UserSession, message: Bind, turn: Turn) -> None:
+        for old in olds:
+            self._shard.output.close(old, "conflict", "another client took this resource", turn)
         self._shard.user(session.account).resources[session.resource] = session
-        self._shard.sessions.add(session, message.origin.n)
-        self._shard.output.bound(session, message.origin.n, turn)
-        self._shard.tools.log.info("session.bound", jid=session.jid, session=session.id, peer=session.peer)
+        if session.id not in self._shard.sessions.by_id:
+            self._shard.sessions.add(session, message.origin.n)
+            self._shard.tools.log.info("session.bound", jid=session.jid, session=session.id, peer=session.peer)
+        self._shard.output.mailboxes.post(session.account, self._answer, session, message, turn)
 
     def _address(self, message: Bind) -> Jid:
         account = Jid.parse(message.account)
@@ -53,28 +91,50 @@ class Binding:
             raise ResourceConstraint(f"the account has {most} sessions, which is the most")  # RFC 6120 §7.6.2.1
         return jid
 
-    def _replace(self, session: UserSession, message: Bind, turn: Turn) -> None:
-        user = self._shard.users.get(session.account)
-        old = user.resources.get(session.resource) if user is not None else None
-        if user is None or old is None or old is session:
-            return
-        old.replaced = True
-        del user.resources[old.resource]
-        self._presences.gone(old, message.origin, turn)
-        self._shard.output.close(old, "conflict", "another client took this resource", turn)
+    def _answer(self, session: UserSession, message: Bind, turn: Turn) -> None:
+        self._shard.output.bound(session, message.origin.n, turn)
 
-    def end(self, session: UserSession, message: SessionEnd, turn: Turn) -> None:
+    def _end_early(self, session: UserSession, cause: Origin, turn: Turn) -> None:
+        """From here on the session is only waited for to end; who saw it is noted until everybody was told."""
+        session.replaced = True
+        session.over = cause
+        user = self._shard.users.get(session.account)
+        if user is not None and user.resources.get(session.resource) is session:
+            del user.resources[session.resource]
+        self._shard.note(session, turn)
+
+    def end(self, session: UserSession, message: SessionEnd, turn: Turn) -> Result:
         """A stream is gone: its contacts are told, and what it did not get goes elsewhere or back."""
         user = self._shard.users.get(session.account)
         if user is not None and user.resources.get(session.resource) is session:
             del user.resources[session.resource]
-        if not session.replaced:
-            self._presences.gone(session, message.origin, turn)
+        self._over.pop(session.jid, None)
+        told = None if session.replaced else self._presences.gone(session, message.origin, turn)
+        if told is not None:
+            return self._ended_after(told, session, message, turn)
+        self._ended(session, message, turn)
+        return None
+
+    async def _ended_after(self, told: Awaitable[None], session: UserSession, message: SessionEnd, turn: Turn) -> None:
+        await told
+        self._ended(session, message, turn)
+
+    def _ended(self, session: UserSession, message: SessionEnd, turn: Turn) -> None:
         for stanza in message.unwritten:
             self.unsent(session.account, stanza, turn)
+        user = self._shard.users.get(session.account)
         if user is not None and not user.resources:
-            self._shard.users.pop(session.account, None)
+            del self._shard.users[session.account]
         self._shard.tools.log.info("session.ended", jid=session.jid, session=session.id)
+
+    def end_unknown(self, message: SessionEnd, turn: Turn) -> Result:
+        """A session is gone that only an earlier owner knew."""
+        account, _, resource = message.jid.partition("/")
+        for stanza in message.unwritten:
+            self.unsent(account, stanza, turn)
+        user = self._shard.users.get(account)
+        later = None if user is None else user.resources.get(resource)
+        return self._presences.gone_before(message, later, turn)
 
     def unsent(self, account: str, stanza: Envelope, turn: Turn) -> None:
         """What was on its way to a session that is gone: to the user's other resources, or back."""
@@ -86,21 +146,32 @@ class Binding:
             case _:
                 self._shard.tools.drop("session-gone")
 
-    def expelled(self, account: str, message: AccountDeleted | AccountDisabled, turn: Turn) -> None:
+    def expelled(self, account: str, text: str, turn: Turn) -> None:
         """The account may not be used any more: its streams end."""
-        user = self._shard.users.get(account)
-        if user is None:
-            return
-        text = "the account was deleted" if isinstance(message, AccountDeleted) else "the account is disabled"
-        for session in list(user.resources.values()):
+        for session in self._of(account):
             self._shard.output.close(session, "not-authorized", text, turn)
+
+    def deleted(self, account: str, cause: Origin, turn: Turn) -> None:
+        """The account is gone: its sessions do nothing more, and their contacts are told with the change itself."""
+        for session in self._of(account):
+            self._end_early(session, cause, turn)
+            session.presence = None
+            session.directed = set()
+        self._shard.users.pop(account, None)
+
+    def _of(self, account: str) -> list[UserSession]:
+        return [session for session in self._shard.sessions.by_id.values() if session.account == account]
 
     def overflown(self, session: UserSession, turn: Turn) -> None:
         """A client that does not read: end it before it costs more; what it was sent goes elsewhere or back."""
-        if not session.replaced:
-            user = self._shard.users.get(session.account)
-            if user is not None and user.resources.get(session.resource) is session:
-                del user.resources[session.resource]
-            session.replaced = True
-            self._presences.gone(session, self._presences.own_origin(), turn)
-            self._shard.output.close(session, "resource-constraint", "too much waits for this client to be read", turn)
+        if session.replaced:
+            return
+        session.replaced = True
+        user = self._shard.users.get(session.account)
+        if user is not None and user.resources.get(session.resource) is session:
+            del user.resources[session.resource]
+        self._shard.output.mailboxes.post(session.account, self._overflown, session, None, turn)
+        self._shard.output.close(session, "resource-constraint", "too much waits for this client to be read", turn)
+
+    def _overflown(self, session: UserSession, _: object, turn: Turn) -> Result:
+        return self._presences.gone(session, self._presences.own_origin(), turn)

@@ -10,7 +10,7 @@ from aldis.core.contracts.envelope import Envelope, Kind
 from aldis.core.shards.effects import Effect
 from aldis.core.shards.turn import Turn
 from aldis.core.storage import Transaction
-from aldis.router.context import Decision, Shard
+from aldis.router.context import Decision, Shard, UserSession
 from aldis.router.domain.roster import Step, push, removal
 from aldis.router.features.presence import Presences, made
 
@@ -24,6 +24,8 @@ class How(StrEnum):
     """To every session of the account that is interested in the roster."""
     AVAILABLE = "available"
     """To every available session of the account."""
+    CONCERNED = "concerned"
+    """To every session of the account that is available or interested in the roster."""
     ANNOUNCE = "announce"
     """The account's presence to its `to`."""
     WITHDRAW = "withdraw"
@@ -39,18 +41,19 @@ class Changes:
 
     async def commit(self, decision: Decision, turn: Turn) -> None:
         """Store a step, apply it, and send what it causes; done before, send that again."""
-        account, roster, step = decision.account, decision.roster, decision.step
-        version: list[int | None] = []
+        roster = decision.roster
+        decided: list[tuple[Step, int | None]] = []
 
         async def decide(tx: Transaction) -> tuple[Effect, ...]:
-            version.clear()
+            decided.clear()
+            step = decision.step()
             now = int(self._shard.tools.clock.time() * 1000)
-            version.append(await self._shard.tools.store.record(tx, account, step, now=now))
-            return decision.effects()
+            decided.append((step, await self._shard.tools.store.record(tx, decision.account, step, now=now)))
+            return decision.effects(step)
 
         effects = await self._shard.outbox.once(decision.origin, decide)
-        if version:  # it was not done before
-            roster.apply(step, roster.version if version[0] is None else version[0])
+        for step, version in decided:  # none if it was done before
+            roster.apply(step, roster.version if version is None else version)
         self.carry_out(effects, turn)
 
     async def once(self, origin: Origin, decide: Callable[[Transaction], Awaitable[tuple[Effect, ...]]], turn: Turn) -> None:
@@ -64,24 +67,30 @@ class Changes:
             stanza = effect.stanza
             match effect.how:
                 case How.SEND:
-                    self._shard.send(effect.name, stanza, turn)
+                    self._shard.send(effect.name, stanza, turn, holder=effect.account)
                 case How.PUSH:
                     output.deliver_all(list(self._shard.interested(effect.account)), effect.name, stanza, turn)
                 case How.AVAILABLE:
                     user = self._shard.users.get(effect.account)
                     output.deliver_all([] if user is None else user.available(), effect.name, stanza, turn)
+                case How.CONCERNED:
+                    output.deliver_all(self._concerned(effect.account), effect.name, stanza, turn)
                 case How.ANNOUNCE:
                     self._presences.announce(effect.account, stanza.to, stanza.origin, turn)
                 case How.WITHDRAW:
                     self._presences.withdraw(effect.account, stanza.to, stanza.origin, turn)
 
+    def _concerned(self, account: str) -> list[UserSession]:
+        user = self._shard.users.get(account)
+        return [] if user is None else [each for each in user.resources.values() if each.interested or each.presence is not None]
 
-def pushed(account: str, step: Step, origin: Origin, push_id: str) -> Effect:
-    """The roster push for a step (RFC 6121 §2.1.6)."""
+
+def pushed(account: str, step: Step, origin: Origin, key: str, push_id: str) -> Effect:
+    """The roster push for a step (RFC 6121 §2.1.6); `key` tells it from others that the origin causes."""
     item = step.after if step.after is not None and step.after.listed else None
     query = removal(step.jid) if item is None else push(item)
     stanza = Envelope(kind=Kind.IQ, type="set", id=push_id, sender=account, to="", children=query, names=(), origin=origin)
-    return Effect(How.PUSH, account, f"push {step.jid}", stanza)
+    return Effect(How.PUSH, account, key, stanza)
 
 
 def subscription_stanza(kind: str, account: str, contact: str, origin: Origin) -> Effect:

@@ -83,7 +83,7 @@ class Iqs:
     def unsent(self, stanza: Envelope, turn: Turn) -> None:
         """An IQ that was on its way to a session that is gone (RFC 6121 §8.5.3.2.3)."""
         if stanza.type in ASKED:
-            self._shard.refuse(stanza, ServiceUnavailable(), turn)
+            self._shard.refuse(stanza, ServiceUnavailable(), turn, holder="")
 
     def _answer(self, at: At, stanza: Envelope, turn: Turn, session: UserSession | None) -> Awaitable[None]:
         handler = self._registry.iqs.get((at, IqType(stanza.type), stanza.names[0]))
@@ -93,7 +93,7 @@ class Iqs:
                 if at is At.ACCOUNT and session is None:
                     raise ServiceUnavailable  # RFC 6121 §8.5.1: no more than for an account that does not exist
                 raise self._unknown(at, stanza)
-            return self._ask(queue, stanza, turn)
+            return self._ask(queue, stanza, turn, _holder(session))
         return self._handle(Context(self._shard, session, stanza, turn), at)
 
     def _unknown(self, at: At, stanza: Envelope) -> StanzaError:
@@ -107,20 +107,24 @@ class Iqs:
         answer = await self._registry.iqs[at, iq.type, stanza.names[0]](context, iq)
         if not context.answered:
             payload = b"" if answer is None else to_bytes(answer) if isinstance(answer, etree._Element) else answer  # noqa: SLF001
-            self._shard.answer(stanza, payload, context.turn)
+            self._shard.answer(stanza, payload, context.turn, holder=_holder(context.session))
 
-    async def _ask(self, queue: str, stanza: Envelope, turn: Turn) -> None:
+    async def _ask(self, queue: str, stanza: Envelope, turn: Turn, holder: str) -> None:
         """Have another service answer."""
         try:
             answer = await self._shard.tools.bus.request(queue, IqRequest(stanza=stanza), deadline=PATIENCE)
         except BusError:
-            self._shard.refuse(stanza, unavailable(), turn)
+            self._shard.refuse(stanza, unavailable(), turn, holder=holder)
             return
         if isinstance(answer, IqResult) and answer.error:
             self._shard.tools.bounce("service")
-            self._shard.send("error", bounced(stanza, answer.error), turn)
+            self._shard.send("error", bounced(stanza, answer.error), turn, holder=holder)
         elif isinstance(answer, IqResult):
-            self._shard.answer(stanza, answer.payload, turn)
+            self._shard.answer(stanza, answer.payload, turn, holder=holder)
+
+
+def _holder(session: UserSession | None) -> str:
+    return "" if session is None else session.account
 
 
 def unavailable() -> StanzaError:

@@ -1,5 +1,6 @@
 """RFC 6121 §4: presence is broadcast, probed for, sent to one, and withdrawn."""
 
+import re
 from collections.abc import Awaitable, Iterable
 
 import msgspec
@@ -9,14 +10,19 @@ from aldis.core.contracts.envelope import Envelope, Flag, Kind
 from aldis.core.contracts.sessions import SessionEnd
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.turn import Turn
+from aldis.core.storage import StorageUnavailable
 from aldis.core.xmpp.element import parse_children
-from aldis.core.xmpp.errors.stanza import BadRequest, RemoteServerNotFound
+from aldis.core.xmpp.errors.stanza import BadRequest, RemoteServerNotFound, ResourceConstraint
 from aldis.core.xmpp.namespaces import CLIENT
-from aldis.router.context import Note, Shard, User, UserSession
+from aldis.router.context import Left, Note, Shard, User, UserSession
 from aldis.router.domain.delivery import Outcome, decide
+from aldis.router.domain.roster import Roster
 
 PRESENCE = int(Kind.PRESENCE)
+MOST_DIRECTED = 1_000
+"""Addresses to which one session may send presence without taking it back."""
 _PRIORITY = f"{{{CLIENT}}}priority"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,4}")
 _DECODER = msgspec.msgpack.Decoder(Note)
 _REQUEST = msgspec.msgpack.Decoder(Envelope)
 
@@ -36,100 +42,130 @@ class Presences:
             self._shard.tools.drop("session-gone")
             return None
         if stanza.type == "unavailable":
-            self._withdraw(session, stanza, turn)
-            self._shard.note(session, turn)
-            return None
+            return self._shard.with_roster(session.account, lambda roster: self._leave(roster, session, stanza, turn))
         priority = _priority(stanza)
+        return self._shard.with_roster(session.account, lambda roster: self._show(roster, session, stanza, priority, turn))
+
+    def _show(self, roster: Roster, session: UserSession, stanza: Envelope, priority: int, turn: Turn) -> None:
+        if session.replaced:
+            return  # while the roster was read
         user = self._shard.user(session.account)
-        if user.roster is None:
-            return self._load_then_show(user, session, stanza, priority, turn)
-        self._show(user, session, stanza, priority, turn)
-        return None
-
-    async def _load_then_show(self, user: User, session: UserSession, stanza: Envelope, priority: int, turn: Turn) -> None:
-        await self._shard.roster(user.account)
-        if not session.replaced:
-            self._show(user, session, stanza, priority, turn)
-
-    def _show(self, user: User, session: UserSession, stanza: Envelope, priority: int, turn: Turn) -> None:
         session.presence = stanza = msgspec.structs.replace(stanza, to="")
         session.priority = priority
         self._shard.note(session, turn)
-        self._tell(user, stanza, "presence", turn)
+        self._route(roster.subscribers(), f"presence {session.jid}", stanza, turn)
         self._shard.output.deliver_all(user.available(), "presence", stanza, turn)  # itself, too (RFC 6121 §4.2.2)
         if stanza.flags & Flag.INITIAL:
-            self._arrive(user, session, stanza, turn)
+            self._arrive(roster, user, session, stanza, turn)
 
-    def _arrive(self, user: User, session: UserSession, stanza: Envelope, turn: Turn) -> None:
+    def _arrive(self, roster: Roster, user: User, session: UserSession, stanza: Envelope, turn: Turn) -> None:
         """What a session gets that has just become available: others' presence, and requests (RFC 6121 §4.3, §3.1.3)."""
-        if user.roster is None:
-            return
         for other in user.available():
             if other is not session and other.presence is not None:
                 self._shard.output.deliver(session, f"presence {other.jid}", _again(other.presence, stanza), turn)
         probe = made("probe", session.jid, "", stanza.origin)
-        self._route(user.roster.subscriptions(), "probe", probe, turn)
-        for index, request in enumerate(user.roster.requests()):
+        self._route(roster.subscriptions(), "probe", probe, turn)
+        for request in roster.requests():
             asked = msgspec.structs.replace(_REQUEST.decode(request), origin=stanza.origin)
-            self._shard.output.deliver(session, f"subscribe {index}", asked, turn)
+            self._shard.output.deliver(session, f"subscribe {asked.sender}", asked, turn)
 
-    def _withdraw(self, session: UserSession, stanza: Envelope, turn: Turn) -> None:
-        """Tell everybody who saw the session that it is not available any more (RFC 6121 §4.5.2)."""
-        user = self._shard.users.get(session.account)
-        shown = session.presence is not None
-        directed, session.directed = session.directed, set()
+    def _leave(self, roster: Roster, session: UserSession, stanza: Envelope, turn: Turn) -> None:
+        """Tell everybody who saw the session that it is not available any more (RFC 6121 §4.5.2).
+
+        An earlier owner may have done so and noted it, and died before everybody was told: then it is done again.
+        """
+        left = session.left
+        if left is None or left.n != stanza.origin.n:
+            left = Left(stanza.origin.n, session.presence is not None, tuple(sorted(session.directed)))
+        session.left = left
         session.presence = None
         session.priority = 0
+        session.directed = set()
+        self._tell(roster, session, left.directed, stanza, turn, shown=left.shown, itself=True)
+        self._shard.note(session, turn)
+
+    def _tell(
+        self, roster: Roster, session: UserSession, directed: Iterable[str], stanza: Envelope, turn: Turn, *, shown: bool, itself: bool
+    ) -> None:
+        """Tell that a session is unavailable to who was told that it is available, each once."""
         stanza = msgspec.structs.replace(stanza, to="")
-        if shown and user is not None:
-            self._tell(user, stanza, "presence", turn)
-            self._shard.output.deliver_all(
-                [*user.available(), session] if not session.replaced else user.available(), "presence", stanza, turn
-            )
-        for target in sorted(directed):  # RFC 6121 §4.6.3
-            self._send_directed(target, "directed", msgspec.structs.replace(stanza, to=target), turn)
+        account = session.account
+        user = self._shard.users.get(account)
+        if shown:
+            self._route(roster.subscribers(), f"presence {session.jid}", stanza, turn)
+            there = [] if user is None else user.available()
+            self._shard.output.deliver_all([*there, session] if itself else there, "presence", stanza, turn)
+        told = set(directed)
+        for target in sorted(told):  # RFC 6121 §4.6.3
+            bare = target.partition("/")[0]
+            if shown and (bare == account or roster.state(bare).seen):
+                continue
+            if target == bare or bare not in told:
+                self._send_directed(msgspec.structs.replace(stanza, to=target), turn)
 
     def direct(self, session: UserSession, stanza: Envelope, turn: Turn) -> Result:
         """Presence to one address (RFC 6121 §4.6)."""
         account = stanza.to.partition("/")[0]
         if not self._shard.local(account):
             raise RemoteServerNotFound("the domain is not served here, and this server does not federate")
-        if stanza.type in {"", "unavailable"} and not session.replaced:
-            user = self._shard.user(session.account)
-            subscribed = user.roster is not None and user.roster.state(account).seen
-            if stanza.type == "" and not subscribed and account != session.account:
+        if "@" not in account:
+            self._shard.tools.drop("presence-domain")
+            return None
+        if stanza.type == "":
+            if session.replaced:
+                self._shard.tools.drop("session-gone")  # nobody would tell that it is unavailable
+                return None
+            if stanza.to not in session.directed:
+                if len(session.directed) >= MOST_DIRECTED:
+                    raise ResourceConstraint(f"a session sends presence to {MOST_DIRECTED} addresses at most")
                 session.directed.add(stanza.to)
                 self._shard.note(session, turn)
-            elif stanza.type == "unavailable" and stanza.to in session.directed:
-                session.directed.discard(stanza.to)
-                self._shard.note(session, turn)
-        self._send_directed(stanza.to, "directed", stanza, turn)
+        elif stanza.to in session.directed:
+            session.directed.discard(stanza.to)
+            self._shard.note(session, turn)
+        self._send_directed(stanza, turn)
         return None
 
     def other(self, session: UserSession, stanza: Envelope, turn: Turn) -> Result:
         """Errors go to whom they answer; a probe is the server's to send, and an unknown type is none (RFC 6121 §4.7.1)."""
         if stanza.type == "error" and stanza.to:
-            self._send_directed(stanza.to, "directed", stanza, turn)
+            self._send_directed(stanza, turn)
         elif stanza.type != "probe":
             raise BadRequest("there is no such type of presence")
         else:
             self._shard.tools.drop("probe")
         return None
 
-    def _send_directed(self, target: str, effect: str, stanza: Envelope, turn: Turn) -> None:
-        account = target.partition("/")[0]
+    def _send_directed(self, stanza: Envelope, turn: Turn) -> None:
+        account = stanza.to.partition("/")[0]
         if "@" in account:
-            self._shard.output.route(account, effect, stanza, turn)
+            self._shard.output.route(account, f"directed {stanza.to}", stanza, turn)
 
     # --- sessions that end
 
-    def gone(self, session: UserSession, origin: Origin, turn: Turn) -> None:
+    def gone(self, session: UserSession, origin: Origin, turn: Turn) -> Result:
         """A session has ended without saying so (RFC 6121 §4.5.1)."""
-        if session.presence is not None or session.directed:
-            self._withdraw(session, made("unavailable", session.jid, "", origin), turn)
+        shown, directed = session.presence is not None, session.directed
+        session.presence = None
+        session.priority = 0
+        session.directed = set()
+        if not shown and not directed:
+            return None
+        stanza = made("unavailable", session.jid, "", origin)
+        told = self._shard.with_roster(
+            session.account, lambda roster: self._tell(roster, session, directed, stanza, turn, shown=shown, itself=False)
+        )
+        return None if told is None else self._tried(session, told)
 
-    def gone_before(self, message: SessionEnd, turn: Turn) -> Awaitable[None] | None:
-        """A session has ended that only an earlier owner knew: its note tells who saw it."""
+    async def _tried(self, session: UserSession, told: Awaitable[None]) -> None:
+        """A database that is away must not keep a session from ending."""
+        try:
+            await told
+        except StorageUnavailable as error:
+            self._shard.tools.log.warning("presence.untold", jid=session.jid, reason=str(error))
+
+    def gone_before(self, message: SessionEnd, later: UserSession | None, turn: Turn) -> Result:
+        """A session has ended that only an earlier owner knew: its note tells who saw it. `later` has its resource now."""
         if not message.note:
             return None
         note = _DECODER.decode(message.note)
@@ -137,22 +173,11 @@ class Presences:
         session.presence = note.presence
         session.directed = set(note.directed)
         session.replaced = True
-        if note.presence is None and not note.directed:
-            return None
-        return self._load_then_withdraw(session, message.origin, turn)
-
-    async def _load_then_withdraw(self, session: UserSession, origin: Origin, turn: Turn) -> None:
-        roster = await self._shard.roster(session.account)
-        user = self._shard.users.get(session.account)
-        if user is not None and session.resource in user.resources:
-            return  # a later session of the same name tells for itself
-        stanza = made("unavailable", session.jid, "", origin)
-        if session.presence is not None:
-            self._route(roster.subscribers(), "presence", stanza, turn)
-            if user is not None:
-                self._shard.output.deliver_all(user.available(), "presence", stanza, turn)
-        for target in sorted(session.directed):
-            self._send_directed(target, "directed", msgspec.structs.replace(stanza, to=target), turn)
+        if note.over is not None and (later is None or note.over != later.bound_by):
+            return None  # told by the owner that ended it; else that owner's work was done again, by who did not know the session
+        if later is not None and later.presence is not None:
+            return None  # its contacts have seen the next one of its name already
+        return self.gone(session, note.over or message.origin, turn)
 
     def own_origin(self) -> Origin:
         """An origin for what no stanza caused."""
@@ -167,6 +192,9 @@ class Presences:
             session.priority = 0 if note.presence is None else _priority(note.presence)
             session.interested = note.interested
             session.directed = set(note.directed)
+            session.left = note.left
+            session.over = note.over
+            session.replaced = note.over is not None
 
     # --- to users
 
@@ -195,17 +223,19 @@ class Presences:
 
         Nobody asks a server about an account that is offline: its contacts learnt that when it went.
         """
-        if user is None or user.roster is None:
+        if user is None:
             return None
-        if not user.roster.state(stanza.sender.partition("/")[0]).seen:
-            refusal = made("unsubscribed", account, stanza.sender.partition("/")[0], stanza.origin)
-            self._shard.send(f"unsubscribed {account}", refusal, turn)
-            return None
+        return self._shard.with_roster(account, lambda roster: self._answer_probe(roster, user, stanza, turn))
+
+    def _answer_probe(self, roster: Roster, user: User, stanza: Envelope, turn: Turn) -> None:
+        contact = stanza.sender.partition("/")[0]
+        if not roster.state(contact).seen:
+            self._shard.send(f"unsubscribed {user.account}", made("unsubscribed", user.account, contact, stanza.origin), turn)
+            return
         for session in user.available():
             if session.presence is not None:
                 answer = _again(session.presence, stanza, to=stanza.sender)
                 self._shard.send(f"presence {session.jid}", answer, turn)
-        return None
 
     # --- for subscriptions
 
@@ -222,10 +252,6 @@ class Presences:
         user = self._shard.users.get(account)
         for session in [] if user is None else user.available():
             self._shard.send(f"presence {session.jid}", made("unavailable", session.jid, contact, origin), turn)
-
-    def _tell(self, user: User, stanza: Envelope, effect: str, turn: Turn) -> None:
-        if user.roster is not None:
-            self._route(user.roster.subscribers(), effect, stanza, turn)
 
     def _route(self, contacts: Iterable[str], effect: str, stanza: Envelope, turn: Turn) -> None:
         self._shard.output.route_all(
@@ -247,11 +273,7 @@ def _priority(stanza: Envelope) -> int:
     """RFC 6121 §4.7.2.3: -128 to 127, 0 if none is given."""
     if _PRIORITY not in stanza.names:
         return 0
-    text = next(child for child in parse_children(stanza.children) if child.tag == _PRIORITY).text or ""
-    try:
-        priority = int(text.strip())
-    except ValueError:
-        priority = 1000
-    if not -128 <= priority <= 127:
+    text = (next(child for child in parse_children(stanza.children) if child.tag == _PRIORITY).text or "").strip()
+    if _NUMBER.fullmatch(text) is None or not -128 <= int(text) <= 127:
         raise BadRequest("a priority is a whole number from -128 to 127")
-    return priority
+    return int(text)

@@ -6,7 +6,7 @@ from aldis.core.xmpp.feature import At, Feature
 from aldis.core.xmpp.namespaces import ROSTER
 from aldis.core.xmpp.stanza import Iq, IqType
 from aldis.router.context import Context, Decision, result
-from aldis.router.domain.roster import RosterSet
+from aldis.router.domain.roster import RosterSet, Step
 from aldis.router.features.effects import How, owed, pushed, subscription_stanza
 
 QUERY = f"{{{ROSTER}}}query"
@@ -36,16 +36,19 @@ async def change(context: Context, iq: Iq) -> None:
     shard, account, stanza = context.shard, session.account, context.stanza
     wanted = RosterSet.from_xml(iq.payload, account, shard.tools.limits)
     roster = await shard.roster(account)
-    step = roster.remove(wanted.jid) if wanted.remove else roster.put(wanted, shard.tools.limits)
-    push_id = shard.make_id(stanza.origin, f"push {wanted.jid}")
+    key = f"push {wanted.jid}"
+    push_id = shard.make_id(stanza.origin, key)
 
-    def effects() -> tuple[Effect, ...]:
+    def step() -> Step:
+        return roster.remove(wanted.jid) if wanted.remove else roster.put(wanted, shard.tools.limits)
+
+    def effects(step: Step) -> tuple[Effect, ...]:
         return (
-            pushed(account, step, stanza.origin, push_id),
+            pushed(account, step, stanza.origin, key, push_id),
             Effect(How.SEND, account, "result", result(stanza, b"")),
             *(subscription_stanza(action.value, account, step.jid, stanza.origin) for action in step.farewell),
             *owed(account, step, stanza.origin),
         )
 
-    await context.shard.changes.commit(Decision(account, roster, step, stanza.origin, effects), context.turn)
+    await context.shard.changes.commit(Decision(account, roster, stanza.origin, step, effects), context.turn)
     context.answered = True

@@ -10,6 +10,7 @@ from aldis.core.shards.effects import Effect
 from aldis.core.shards.turn import Turn
 from aldis.core.xmpp.errors.stanza import BadRequest, RemoteServerNotFound
 from aldis.router.context import Decision, Shard
+from aldis.router.domain.roster import Step
 from aldis.router.domain.subscription import Action
 from aldis.router.features.effects import Changes, How, addressed, owed, pushed
 
@@ -34,18 +35,19 @@ class Subscriptions:
 
     async def _send(self, account: str, contact: str, stanza: Envelope, turn: Turn) -> None:
         roster = await self._shard.roster(account)
-        step = roster.sent(contact, Action(stanza.type), self._shard.tools.limits)
-        change = step.change
-        assert change is not None  # noqa: S101  what `sent` promises
-        push_id = self._shard.make_id(stanza.origin, f"push {contact}")
+        key = f"push {contact}"
+        push_id = self._shard.make_id(stanza.origin, key)
 
-        def effects() -> tuple[Effect, ...]:
-            sends = [pushed(account, step, stanza.origin, push_id)] if step.push else []
-            if change.forward:
+        def step() -> Step:
+            return roster.sent(contact, Action(stanza.type), self._shard.tools.limits)
+
+        def effects(step: Step) -> tuple[Effect, ...]:
+            sends = [pushed(account, step, stanza.origin, key, push_id)] if step.push else []
+            if step.change is not None and step.change.forward:
                 sends.append(Effect(How.SEND, account, f"{stanza.type} {contact}", stanza))
             return (*sends, *owed(account, step, stanza.origin))
 
-        await self._changes.commit(Decision(account, roster, step, stanza.origin, effects), turn)
+        await self._changes.commit(Decision(account, roster, stanza.origin, step, effects), turn)
 
     def received(self, account: str, stanza: Envelope, turn: Turn) -> Awaitable[None] | None:
         """A contact's subscription stanza (RFC 6121 §3.1.3, §3.1.6, §3.2.3, §3.3.3)."""
@@ -62,17 +64,22 @@ class Subscriptions:
         contact = stanza.sender
         roster = await self._shard.roster(account)
         # kept without its origin's work: it is delivered under the origin of the presence that makes a resource available
-        step = roster.received(contact, action, msgspec.msgpack.encode(stanza), self._shard.tools.limits)
-        change = step.change
-        assert change is not None  # noqa: S101  what `received` promises
-        push_id = self._shard.make_id(stanza.origin, f"push {contact}")
+        kept = msgspec.msgpack.encode(stanza)
+        # one origin may cause several pushes here: for a farewell of two stanzas, or for one's own request and its answer
+        key = f"push {contact} {action.value}"
+        push_id = self._shard.make_id(stanza.origin, key)
 
-        def effects() -> tuple[Effect, ...]:
-            sends = [Effect(How.AVAILABLE, account, stanza.type, stanza)] if change.forward else []
+        def step() -> Step:
+            return roster.received(contact, action, kept, self._shard.tools.limits)
+
+        def effects(step: Step) -> tuple[Effect, ...]:
+            # RFC 6121 §3.1.3: a request is for who is available; §3.1.6, §3.2.3, §3.3.3: what changes the roster for who knows it
+            how = How.AVAILABLE if action is Action.SUBSCRIBE else How.CONCERNED
+            sends = [Effect(how, account, stanza.type, stanza)] if step.change is not None and step.change.forward else []
             if step.push:
-                sends.append(pushed(account, step, stanza.origin, push_id))
+                sends.append(pushed(account, step, stanza.origin, key, push_id))
             return (*sends, *owed(account, step, stanza.origin))
 
         # one origin may cause several stanzas here: the answer that the server gives comes back under the request's own
         origin = Origin(f"{stanza.origin.session}>{account}>{stanza.type}", stanza.origin.n)
-        await self._changes.commit(Decision(account, roster, step, origin, effects), turn)
+        await self._changes.commit(Decision(account, roster, origin, step, effects), turn)
