@@ -6,7 +6,9 @@ from aldis.core.testing.patterns import difference, parse
 ROSTER = "jabber:iq:roster"
 
 
-def item(contact: Actor | str, subscription: str = "none", *, name: str = "", ask: bool = False, approved: bool = False, groups: str = "") -> str:
+def item(
+    contact: Actor | str, subscription: str = "none", *, name: str = "", ask: bool = False, approved: bool = False, groups: str = ""
+) -> str:
     """Write a roster item; `groups` is its content."""
     jid = contact if isinstance(contact, str) else contact.account
     named = f" name='{name}'" if name else ""
