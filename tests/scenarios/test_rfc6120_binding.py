@@ -1,5 +1,6 @@
 """RFC 6120 §7: resources are bound, made up, refused and taken over."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -92,6 +93,33 @@ async def test_a_newer_client_takes_the_resource_of_an_older_one(cluster: Cluste
     assert again.jid == juliet.jid
     await juliet.is_told("conflict")
     await again.receives_nothing()
+
+
+@rfc("6120", "7.7.2.2", "4.9.3.3")
+async def test_of_many_who_want_one_resource_the_last_one_has_it(cluster: Cluster) -> None:
+    if cluster.faults is not None:
+        cluster.faults.repeat = 0.7  # a bind that is done again must not take the resource again
+    actors = [cluster.actor("juliet@capulet.lit", "R0m30", gateway=number) for number in range(6)]
+    for actor in actors:
+        await actor.connects()
+        await actor.opens()
+        await actor.authenticates()
+        await actor.opens()
+    for actor in actors:
+        await actor.sends(request("balcony"))
+    ends = await asyncio.gather(*(is_replaced(actor) for actor in actors))
+    assert sorted(ends) == [False] + [True] * 5
+
+
+async def is_replaced(actor: Actor) -> bool:
+    """Get the resource, and tell whether another one took it away until all was quiet."""
+    await actor.receives(given("balcony"))
+    try:
+        async with asyncio.timeout(0.5):
+            await actor.is_told("conflict")
+    except TimeoutError:
+        return False
+    return True
 
 
 @rfc("6120", "7.6.2.1")

@@ -44,6 +44,8 @@ class ShardOwner(Generic[S]):
         self._mark = 0
         self._sessions = sessions.by_id
         self._ended: OrderedDict[str, int] = OrderedDict()
+        self._asked: dict[str, int] = {}
+        """By session: which bind was taken last under this owner."""
         self._came_back: OrderedDict[tuple[str, int, int, str, str, str], float] = OrderedDict()
         """What gateways gave back, with the time at which it came."""
         self._peers = Peers(means.bus.repeats_for, means.now)
@@ -177,6 +179,10 @@ class ShardOwner(Generic[S]):
             if counter <= known.newest:  # it was over before this owner began
                 self._drop("repeat")
                 return
+        if self._asked.get(session, 0) >= message.origin.n:  # done again it would take the resource from who has it by now
+            self._drop("repeat")
+            return
+        self._asked[session] = message.origin.n
         self.mailboxes.post(message.account, self._service.bind, message, None, turn)
 
     def _returned(self, message: Returned, turn: Turn) -> None:
@@ -199,6 +205,7 @@ class ShardOwner(Generic[S]):
             self._drop("repeat")
             return
         account = message.jid.partition("/")[0]
+        self._asked.pop(session_id, None)
         self._ended[session_id] = message.origin.n
         if len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
