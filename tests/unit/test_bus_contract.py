@@ -9,6 +9,7 @@ from aldis.core.bus import Batch, Bus, NoSuchQueue, RequestTimeout
 from aldis.core.bus.batching import MOST_BYTES, MOST_MESSAGES
 from aldis.core.bus.faults import Faults
 from aldis.core.bus.memory import MemoryBroker
+from aldis.core.bus.memory_queue import MOST_UNACKED
 from aldis.core.bus.port import PREFETCH
 from aldis.core.contracts.accounts import AccountExists, AccountExistsRequest
 from aldis.core.contracts.base import Message, Origin
@@ -119,12 +120,40 @@ async def test_no_more_is_delivered_than_the_prefetch(connect: Connect) -> None:
     await bus.declare("q")
     keeper = Keeper(ack=False)
     await bus.consume("q", keeper)
-    for n in range(3 * PREFETCH):
+    most = PREFETCH if bus.repeats_for else MOST_UNACKED
+    for n in range(most + 5):
         bus.publish("q", stanza(n))
-        await asyncio.sleep(0.001)
-    await until(lambda: len(keeper.batches) == PREFETCH)
+        await asyncio.sleep(0)
+    await until(lambda: len(keeper.batches) == most)
+    await asyncio.sleep(0.01)
+    assert len(keeper.batches) == most
     keeper.batches[0].ack()
-    await until(lambda: len(keeper.batches) == PREFETCH + 1)
+    await until(lambda: len(keeper.batches) == most + 1)
+
+
+async def test_a_consumer_that_raises_stops_nobody_else(connect: Connect) -> None:
+    class Broken(Keeper):
+        def deliver(self, batch: Batch) -> None:
+            raise ValueError("a defect")
+
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    bus = connect("p")
+    for queue in ("a", "b"):
+        await bus.declare(queue)
+    broken, keeper = Broken(), Keeper()
+    await bus.consume("a", broken)
+    await bus.consume("b", keeper)
+    for n in range(3):
+        bus.publish("a", stanza(n))
+        bus.publish("b", stanza(n))
+        await asyncio.sleep(0.001)
+    await until(lambda: keeper.ids == [0, 1, 2])
+    assert broken.losses == 1
+    assert len(faults) == 1
+    heir = Keeper()
+    await bus.consume("a", heir)
+    await until(lambda: heir.ids == [0, 1, 2])
 
 
 async def test_acknowledging_out_of_order_is_a_defect_that_shows(connect: Connect) -> None:

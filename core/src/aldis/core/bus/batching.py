@@ -12,9 +12,12 @@ OVERHEAD = 200
 """Bytes that a message takes beside its children, roughly."""
 
 
+_WITH_STANZA = (FromSession, Deliver, Routed)
+
+
 def weight(message: Message) -> int:
     """Roughly how many bytes the message takes."""
-    if isinstance(message, FromSession | Deliver | Routed):
+    if isinstance(message, _WITH_STANZA):
         return OVERHEAD + len(message.stanza.children)
     return OVERHEAD
 
@@ -36,18 +39,19 @@ class Lane:
         return taken
 
 
-def split(messages: list[Message], send: Callable[[list[Message]], None]) -> None:
-    """Send the messages as batches within the bounds; a message that is larger than a batch goes alone."""
-    if len(messages) <= MOST_MESSAGES and sum(map(weight, messages)) <= MOST_BYTES:
-        send(messages)
+def split(messages: list[Message], send: Callable[[list[Message], int], None]) -> None:
+    """Send the messages as batches within the bounds, each with its weight; one that is larger than a batch goes alone."""
+    whole = sum(map(weight, messages))
+    if len(messages) <= MOST_MESSAGES and whole <= MOST_BYTES:
+        send(messages, whole)
         return
     batch: list[Message] = []
     size = 0
     for message in messages:
         more = weight(message)
         if batch and (len(batch) == MOST_MESSAGES or size + more > MOST_BYTES):
-            send(batch)
+            send(batch, size)
             batch, size = [], 0
         batch.append(message)
         size += more
-    send(batch)
+    send(batch, size)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aldis.core.bus.batching import Lane, split
 from aldis.core.bus.codec import Codec
@@ -39,6 +40,8 @@ class Responder:
         task = asyncio.get_running_loop().create_task(self._handle(message))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if not self.bus.repeats_for:
+            return task
         self._answers[request] = task
         if len(self._answers) > REMEMBERED_ANSWERS:
             self._answers.popitem(last=False)
@@ -70,6 +73,10 @@ class Listener:
         self.broker.topics[self.topic].remove(self)
 
 
+def _ignore(_: int) -> None:
+    """Count nothing."""
+
+
 class MemoryBroker:
     """What the connections of one process share."""
 
@@ -79,10 +86,10 @@ class MemoryBroker:
         self.responders: dict[str, list[Responder]] = {}
         self.topics: dict[str, list[Listener]] = {}
         self.buses: list[MemoryBus] = []
-        self.dropped = 0
-        """Messages to queues that are gone."""
-        self.published = 0
-        self.batches = 0
+        self.dropped: Callable[[int], None] = _ignore
+        """Told how many messages went to a queue that is gone."""
+        self.sent: Callable[[int], None] = _ignore
+        """Told the size of each batch, in messages."""
 
     def connect(self, incarnation: str) -> "MemoryBus":
         """A connection; `incarnation` is unique to this run of its service."""
@@ -138,8 +145,10 @@ class MemoryBus:
             self._dirty.append(lane)
         lane.messages.append(message)
         if receipt is not None:
-            receipt.hold()
-            lane.receipts.append(receipt)
+            receipts = lane.receipts
+            if not receipts or receipts[-1] is not receipt:  # one hold is enough for all that goes at once
+                receipt.hold()
+                receipts.append(receipt)
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
@@ -147,23 +156,22 @@ class MemoryBus:
             messages, receipts = lane.take()
             target = self.broker.queues.get(lane.queue)
             if target is None:
-                self.broker.dropped += len(messages)
+                self.broker.dropped(len(messages))
                 del self._lanes[lane.queue]
             else:
-                split(messages, lambda batch, target=target: self._send(target, batch))  # type: ignore[misc]
+                split(messages, partial(self._send, target))
             for receipt in receipts:
                 receipt.release()
 
-    def _send(self, target: MemoryQueue, messages: list[Message]) -> None:
+    def _send(self, target: MemoryQueue, messages: list[Message], weight: int) -> None:
         broker = self.broker
-        broker.published += len(messages)
-        broker.batches += 1
+        broker.sent(len(messages))
         if broker.faults is None:
-            target.push(messages)
+            target.push(messages, weight)
             return
         copies = 2 if broker.faults.repeats() else 1
         for _ in range(copies):
-            target.push(self._copy(messages))
+            target.push(self._copy(messages), weight)
 
     def _copy(self, messages: list[Message]) -> list[Message]:
         """What arrives when it has been bytes in between."""

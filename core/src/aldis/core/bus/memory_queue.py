@@ -12,6 +12,13 @@ from aldis.core.contracts.base import Message
 CONGESTED = 10_000
 """Messages in a queue at which edges stop taking more."""
 RELIEVED = 5_000
+CONGESTED_BYTES = 64 * 1024 * 1024
+"""Bytes likewise."""
+RELIEVED_BYTES = 32 * 1024 * 1024
+MOST_UNACKED = 4_096
+"""Batches with a consumer that can't be lost: acknowledgements go in order, and one handler that waits must not stop all others."""
+MOST_FAILURES = 3
+"""Times that a consumer may raise over one batch before the batch is dropped."""
 
 
 class Connection(Protocol):
@@ -23,11 +30,12 @@ class Connection(Protocol):
 class MemoryBatch:
     """A batch in a queue, or with its consumer."""
 
-    __slots__ = ("messages", "queue", "redelivered")
+    __slots__ = ("messages", "queue", "redelivered", "weight")
 
-    def __init__(self, queue: "MemoryQueue", messages: Sequence[Message], redelivered: int = 0) -> None:
+    def __init__(self, queue: "MemoryQueue", messages: Sequence[Message], weight: int, redelivered: int = 0) -> None:
         self.queue = queue
         self.messages = messages
+        self.weight = weight
         self.redelivered = redelivered
 
     def ack(self) -> None:
@@ -38,7 +46,21 @@ class MemoryBatch:
 class MemoryQueue:
     """One queue: what waits, what is with the consumer, and who stands in line."""
 
-    __slots__ = ("faults", "depth", "exclusive", "line", "name", "paused", "pumping", "ready", "relieved", "stressed", "unacked")
+    __slots__ = (
+        "bytes",
+        "depth",
+        "exclusive",
+        "faults",
+        "line",
+        "most_unacked",
+        "name",
+        "paused",
+        "pumping",
+        "ready",
+        "relieved",
+        "stressed",
+        "unacked",
+    )
 
     def __init__(self, faults: Faults | None, relieved: Callable[[str], None], name: str, *, exclusive: bool) -> None:
         self.faults = faults
@@ -49,15 +71,18 @@ class MemoryQueue:
         self.unacked: deque[MemoryBatch] = deque()
         self.line: list[MemorySubscription] = []
         self.depth = 0
+        self.bytes = 0
+        self.most_unacked = MOST_UNACKED if faults is None else PREFETCH
         self.paused = False
         self.pumping = False
         self.stressed = False
 
-    def push(self, messages: list[Message]) -> None:
+    def push(self, messages: list[Message], weight: int) -> None:
         """Put a batch at the end and deliver what may be delivered."""
         self.depth += len(messages)
-        self.ready.append(MemoryBatch(self, messages))
-        if self.depth > CONGESTED:
+        self.bytes += weight
+        self.ready.append(MemoryBatch(self, messages, weight))
+        if self.depth > CONGESTED or self.bytes > CONGESTED_BYTES:
             self.stressed = True
         self.pump()
 
@@ -67,7 +92,7 @@ class MemoryQueue:
             return
         self.pumping = True
         try:
-            while self.ready and self.line and not self.paused and len(self.unacked) < PREFETCH and not self.line[0].leaving:
+            while self.ready and self.line and not self.paused and len(self.unacked) < self.most_unacked and not self.line[0].leaving:
                 self._deliver(self.line[0])
         finally:
             self.pumping = False
@@ -82,10 +107,23 @@ class MemoryQueue:
                 return
         batch = self.ready.popleft()
         self.unacked.append(batch)
-        if faults is None:
-            subscription.consumer.deliver(batch)
-        else:
-            self._deliver_faultily(subscription, batch, faults)
+        try:
+            if faults is None:
+                subscription.consumer.deliver(batch)
+            else:
+                self._deliver_faultily(subscription, batch, faults)
+        except Exception as error:  # noqa: BLE001  a consumer's defect must not stop what else is on the bus
+            self._consumer_failed(subscription, batch, error)
+
+    def _consumer_failed(self, subscription: "MemorySubscription", batch: MemoryBatch, error: Exception) -> None:
+        """Take the consumer for lost; a batch that fails again and again is dropped."""
+        message = f"the consumer of {self.name} failed"
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        if batch.redelivered + 1 >= MOST_FAILURES and self.unacked and self.unacked[-1] is batch:
+            self.unacked.pop()
+            self.depth -= len(batch.messages)
+            self.bytes -= batch.weight
+        subscription.lose()
 
     def _deliver_faultily(self, subscription: "MemorySubscription", batch: MemoryBatch, faults: Faults) -> None:
         death = None if self.exclusive else faults.death(batch.redelivered)
@@ -116,7 +154,8 @@ class MemoryQueue:
             return
         self.unacked.popleft()
         self.depth -= len(batch.messages)
-        if self.stressed and self.depth < RELIEVED:
+        self.bytes -= batch.weight
+        if self.stressed and self.depth < RELIEVED and self.bytes < RELIEVED_BYTES:
             self.stressed = False
             self.relieved(self.name)
         if self.line and self.line[0].leaving and not self.unacked:
@@ -128,7 +167,7 @@ class MemoryQueue:
         """Put what was not acknowledged back in front, in its order."""
         while self.unacked:
             batch = self.unacked.pop()
-            self.ready.appendleft(MemoryBatch(self, batch.messages, batch.redelivered + 1))
+            self.ready.appendleft(MemoryBatch(self, batch.messages, batch.weight, batch.redelivered + 1))
 
 
 class MemorySubscription:

@@ -10,7 +10,7 @@ from typing import Protocol
 from aldis.core.contracts.base import Message
 
 PREFETCH = 8
-"""Batches that a consumer may hold without acknowledging them."""
+"""Batches that may come again to a shard's next owner: no more are with a consumer unacknowledged where one can be lost."""
 
 
 class BusError(Exception):

@@ -16,8 +16,8 @@ Work = tuple[str, Callable[[Any, Any, Turn], Result], Any, Any, Turn]
 class Mailboxes:
     """Runs posted work; a handler that does not wait costs no task.
 
-    Work that a handler posts is run after the handler returned, never within it: A may post to B and B to A without
-    a deadlock and without recursion.
+    Work is posted, never awaited, so A may post to B and B to A without a deadlock; what a handler posts that does not
+    wait is run after it returned, so there is no recursion.
     """
 
     __slots__ = ("_busy", "_failed", "_ready", "_running", "_tasks", "closed")
@@ -48,14 +48,9 @@ class Mailboxes:
                 if waiting is not None:
                     waiting.append(work)
                     continue
-                _, handler, first, second, turn = work
-                try:
-                    result = handler(first, second, turn)
-                except Exception as error:  # noqa: BLE001  a handler's defect must not end the shard
-                    self._failed(work[0], error, first, second, turn)
-                    result = None
+                result = self._call(work)
                 if result is None:
-                    turn.release()
+                    work[4].release()
                 else:
                     self._wait(work, result)
         finally:
@@ -71,26 +66,47 @@ class Mailboxes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _follow(self, work: Work, result: Awaitable[None] | None, waiting: deque[Work]) -> None:
+    async def _follow(self, work: Work, result: Result, waiting: deque[Work]) -> None:
         """Wait for the handler, then run what came for its key meanwhile."""
         key = work[0]
-        while True:
-            _, _, first, second, turn = work
-            try:
-                if result is not None:
-                    await result
-            except Exception as error:  # noqa: BLE001  as above
-                self._failed(work[0], error, first, second, turn)
-            turn.release()
-            if not waiting or self.closed:
-                break
-            work = waiting.popleft()
-            try:
-                result = work[1](work[2], work[3], work[4])
-            except Exception as error:  # noqa: BLE001  as above
-                self._failed(work[0], error, work[2], work[3], work[4])
-                result = None
-        self._busy.pop(key, None)
+        try:
+            while True:
+                await self._finish(work, result)
+                if not waiting or self.closed:
+                    return
+                work = waiting.popleft()
+                result = self._call(work)
+        finally:
+            self._busy.pop(key, None)
+
+    async def _finish(self, work: Work, result: Result) -> None:
+        """Wait for a handler; whatever becomes of it, its turn goes on."""
+        try:
+            if result is not None:
+                await result
+        except Exception as error:  # noqa: BLE001  a handler's defect must not end the shard
+            self._report(work, error)
+        except asyncio.CancelledError:  # not of this task, which nobody cancels: of something that the handler waited for
+            self._report(work, RuntimeError("what the handler waited for was cancelled"))
+        finally:
+            work[4].release()
+
+    def _call(self, work: Work) -> Result:
+        _, handler, first, second, turn = work
+        try:
+            return handler(first, second, turn)
+        except Exception as error:  # noqa: BLE001  as above
+            self._report(work, error)
+            return None
+
+    def _report(self, work: Work, error: Exception) -> None:
+        """Have the service answer for a failure; if that fails as well, the loop's handler hears of it."""
+        key, _, first, second, turn = work
+        try:
+            self._failed(key, error, first, second, turn)
+        except Exception as fault:  # noqa: BLE001  as above
+            message = "a failure could not be answered"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": fault})
 
     def close(self) -> None:
         """Drop what has not begun: the state that it would work on is somebody else's now.

@@ -303,9 +303,9 @@ class Router:
                     users.setdefault(bound.account, []).append(bound)
         return users
 
-    def drop(self, reason: str) -> None:
-        """Count what was not handled; the gateway of the same process counts here as well."""
-        self._dropped.cell(reason).n += 1
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count what was not handled; the gateway and the bus of the same process count here as well."""
+        self._dropped.cell(reason).n += count
 
     def _bounce(self, reason: str) -> None:
         self._bounced.cell(reason).n += 1
