@@ -172,7 +172,13 @@ class Town:
         return answer
 
     async def iq(
-        self, type: str, children: str, *, sender: str = f"{JULIET}/balcony", to: str = "capulet.lit", seal_for: str = ""  # noqa: A002  the attribute's name
+        self,
+        type: str,  # noqa: A002  the attribute's name
+        children: str,
+        *,
+        sender: str = f"{JULIET}/balcony",
+        to: str = "capulet.lit",
+        seal_for: str = "",
     ) -> IqResult:
         """Hand over an IQ as the router does; `seal_for` is the account for which the gateway sealed its payload."""
         payload, flags = children.encode(), 0

@@ -41,6 +41,8 @@ class Client:
         self.got: list[str] = []
         self.jid = ""
         self.closed = ""
+        self.reads_nothing_after: int | None = None
+        """How many stanzas get on its socket before it reads no more."""
         self.refused = b""
         self._came = asyncio.Event()
 
@@ -65,8 +67,8 @@ class Client:
             self.hub.end(self.link)
             self._came.set()
 
-    def drained(self) -> bool:
-        return True
+    def on_socket(self) -> int:
+        return self.reads_nothing_after if self.reads_nothing_after is not None else self.link.given
 
     def sends(self, kind: str, type: str = "", to: str = "", children: str = "", id: str = "i") -> None:  # noqa: A002  the attributes' own names
         flags = int(Flag.BODY) if "<body" in children else 0

@@ -78,7 +78,7 @@ async def test_a_stanza_that_comes_back_from_an_ended_session_is_stopped_on_its_
     second = await cluster.client("juliet", "garden", 0)
     second.sends("presence")
     await second.receives(f"presence - {juliet.jid}")
-    juliet.drained = lambda: False
+    juliet.reads_nothing_after = juliet.link.given
     romeo.sends("message", "chat", juliet.jid, "<body>secret</body>")
     await juliet.receives("message chat")
     cluster.policy.refuses = True

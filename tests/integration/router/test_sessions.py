@@ -77,7 +77,7 @@ async def test_a_second_client_takes_the_resource(cluster: Any) -> None:
 async def test_what_a_dead_session_did_not_get_goes_back(cluster: Any) -> None:
     romeo = await cluster.client("romeo", "orchard", 0)
     juliet = await cluster.client("juliet", "balcony", 1)
-    juliet.drained = lambda: False
+    juliet.reads_nothing_after = juliet.link.given
     romeo.sends("message", "chat", juliet.jid, "<body>1</body>")
     await juliet.receives("message chat")
     cluster.hubs[1].end(juliet.link)

@@ -33,6 +33,8 @@ from aldis.core.shards.means import Means
 from aldis.core.shards.slots import shard_of
 
 PRESENCE: Final = int(Kind.PRESENCE)
+REPORT_AFTER: Final = 256
+"""Stanzas to clients after which the shards are told what is on the sockets, without waiting for the timer."""
 
 
 class Client(Protocol):
@@ -50,8 +52,8 @@ class Client(Protocol):
     def close(self, condition: str, text: str) -> None:
         """End the stream with this stream error."""
 
-    def drained(self) -> bool:
-        """Is all that was written on the socket?"""
+    def on_socket(self) -> int:
+        """How many of the stanzas that it was given are on the socket."""
 
 
 class Link:
@@ -63,6 +65,7 @@ class Link:
         "binding",
         "client",
         "generation",
+        "given",
         "id",
         "jid",
         "n",
@@ -91,7 +94,9 @@ class Link:
         self.number = 0
         """The last number it was sent."""
         self.reported = 0
-        self.unwritten: list[tuple[Envelope, str]] = []
+        self.given = 0
+        """How many stanzas the client was given; their numbers follow each other, so the last has `number`."""
+        self.unwritten: deque[tuple[Envelope, str]] = deque()
         """Copies of what is not known to be on the socket, with the address each was sent to."""
         self.note = b""
         self.available = False
@@ -124,6 +129,7 @@ class Hub:
         self._shards = [_Shard() for _ in range(means.shards)]
         self._counter = 0
         self._unreported: set[Link] = set()
+        self._since_report = 0
         self.flush: Callable[[], None] = lambda: None
         """Called after each batch, so that what it wrote goes out together."""
 
@@ -184,7 +190,7 @@ class Hub:
         if link.n == 0:
             return  # it never asked for a resource
         link.n += 1
-        unwritten = [] if link.client.drained() else link.unwritten
+        self._trim(link)
         self._bus.publish(
             link.queue,
             SessionEnd(
@@ -193,7 +199,7 @@ class Hub:
                 jid=link.jid or link.account,
                 gateway=self.queue,
                 note=link.note,
-                unwritten=tuple(replace(stanza, to=to) for stanza, to in unwritten if stanza.kind != PRESENCE),
+                unwritten=tuple(replace(stanza, to=to) for stanza, to in link.unwritten if stanza.kind != PRESENCE),
             ),
         )
 
@@ -205,15 +211,26 @@ class Hub:
             self._ended.popitem(last=False)
         self._ended[link.id] = link.number, now
 
+    @staticmethod
+    def _trim(link: Link) -> None:
+        """Forget the copies of what is on the socket."""
+        left = link.given - link.client.on_socket()
+        unwritten = link.unwritten
+        while len(unwritten) > left:
+            unwritten.popleft()
+
     def report(self) -> None:
-        """Tell the shards what has reached the sockets; called every 50 ms while there is something to tell."""
+        """Tell the shards what has reached the sockets; called every 50 ms, or 256 stanzas, while there is something to tell."""
         reports: dict[str, list[tuple[str, str, int]]] = {}
-        for link in [link for link in self._unreported if link.client.drained()]:
-            self._unreported.discard(link)
-            link.unwritten = []
-            if link.number > link.reported:
-                link.reported = link.number
-                reports.setdefault(link.queue, []).append((link.account, link.id, link.number))
+        self._since_report = 0
+        for link in list(self._unreported):
+            self._trim(link)
+            if not link.unwritten:
+                self._unreported.discard(link)
+            written = link.number - len(link.unwritten)
+            if written > link.reported:
+                link.reported = written
+                reports.setdefault(link.queue, []).append((link.account, link.id, written))
         for queue, sessions in reports.items():
             for start in range(0, len(sessions), 256):
                 self._bus.publish(queue, Written(gateway=self.queue, sessions=tuple(sessions[start : start + 256])))
@@ -238,6 +255,8 @@ class Hub:
             else:
                 self._control(message)
         self.flush()
+        if self._since_report >= REPORT_AFTER:
+            self.report()
         batch.ack()
 
     def lost(self) -> None:
@@ -262,6 +281,7 @@ class Hub:
         recent.append((message, now))
         stanza = message.stanza
         links = self._links
+        self._since_report += len(message.recipients)
         for recipient in message.recipients:
             link = links.get(recipient.session)
             if link is None or link.generation != recipient.generation:
@@ -272,6 +292,7 @@ class Hub:
                 continue
             link.number = recipient.number
             to = recipient.to or stanza.to
+            link.given += 1
             link.unwritten.append((stanza, to))
             link.client.stanza(stanza, to)
             self._unreported.add(link)

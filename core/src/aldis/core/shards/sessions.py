@@ -5,8 +5,9 @@ from typing import Generic, TypeVar
 
 from aldis.core.contracts.envelope import Envelope
 
-MOST_HELD = 4_096
-MOST_HELD_BYTES = 4 * 1024 * 1024
+MOST_HELD = 20_000
+"""More than what a queue holds when edges stop (`memory_queue.CONGESTED`), since all of it may be handled before any is reported."""
+MOST_HELD_BYTES = 16 * 1024 * 1024
 
 
 class Session:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -45,7 +46,20 @@ class C2s(Wire):
     and no further event is taken before it is done. After that, frames become envelopes and envelopes become bytes.
     """
 
-    __slots__ = ("_began", "_direct", "_link", "_login", "_pace", "_pinged", "_rested", "_stream", "_task")
+    __slots__ = (
+        "_began",
+        "_direct",
+        "_given",
+        "_link",
+        "_login",
+        "_marks",
+        "_on_socket",
+        "_pace",
+        "_pinged",
+        "_rested",
+        "_stream",
+        "_task",
+    )
 
     def __init__(self, board: Board, *, direct: bool) -> None:
         """`direct` if the connection begins with TLS (XEP-0368)."""
@@ -58,6 +72,9 @@ class C2s(Wire):
         self._task: asyncio.Task[None] | None = None
         self._pace = Pace() if board.stanza_seconds or board.byte_seconds else None
         self._rested = self._pinged = 0.0
+        self._given = self._on_socket = 0
+        self._marks: deque[tuple[int, int]] | None = None
+        """While something waits in the transport: bytes in all, and how many stanzas are done when they are on the socket."""
 
     # ── the connection ──
 
@@ -152,7 +169,25 @@ class C2s(Wire):
         if not out:
             self.board.mark(self)
         out.append(data)
+        self._given += 1
         self.board.figures.given[stanza.kind].n += 1
+
+    def wrote(self, total: int, *, waiting: bool) -> None:
+        if waiting:
+            if self._marks is None:
+                self._marks = deque()
+            self._marks.append((total, self._given))
+        else:
+            self._on_socket = self._given
+            self._marks = None
+
+    def on_socket(self) -> int:
+        marks = self._marks
+        if marks is not None:
+            flushed = self.flushed()
+            while marks and marks[0][0] <= flushed:
+                self._on_socket = marks.popleft()[1]
+        return self._on_socket
 
     def bound(self, jid: str) -> None:
         stream = self._stream

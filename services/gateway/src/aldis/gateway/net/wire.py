@@ -35,7 +35,8 @@ class Wire(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_blocked", "_ended", "_holds", "_out", "_rest", "_timer", "_tls", "_transport", "admitted", "board", "name", "peer", "port",
+        "_blocked", "_ended", "_holds", "_out", "_rest", "_timer", "_tls", "_total", "_transport", "admitted", "board", "name", "peer",
+        "port",
     )  # fmt: skip
 
     def __init__(self, board: Board, name: str) -> None:
@@ -49,6 +50,7 @@ class Wire(asyncio.BufferedProtocol):
         self._tls: TlsLayer | None = None
         self._out: list[bytes] = []
         self._blocked = False
+        self._total = 0
         self._ended = False
         self._rest = 0
         self._holds = 0
@@ -64,6 +66,9 @@ class Wire(asyncio.BufferedProtocol):
 
     def received(self, data: bytes) -> None:
         """Bytes came; never called after the end."""
+
+    def wrote(self, total: int, *, waiting: bool) -> None:
+        """All that was sent went to the transport, `total` bytes in all; some of it is `waiting` there."""
 
     def broken(self) -> None:
         """Something failed that is our fault: say so, if that can be said."""
@@ -157,16 +162,20 @@ class Wire(asyncio.BufferedProtocol):
                 self.cut(failed.reason)
                 return
             data = tls.take_output()
+        self._total += len(data)
         transport.write(data)
+        self.wrote(self._total, waiting=self._blocked)
         if self._blocked:
             most = self.board.settings.limits.write_buffer_bytes
             if most and transport.get_write_buffer_size() > most:
                 self.cut("client does not read")
 
-    def drained(self) -> bool:
-        """Is all that was sent on the socket? Not known of what was under way when the connection broke."""
+    def flushed(self) -> int:
+        """How many bytes are on the socket; of what was under way when the connection broke it is not known."""
         transport = self._transport
-        return not (self._out or self._blocked or transport is None or (transport.is_closing() and not self._ended))
+        if transport is None or (transport.is_closing() and not self._ended):
+            return 0
+        return self._total - transport.get_write_buffer_size()
 
     # ── TLS ──
 
