@@ -61,7 +61,7 @@ def bus_of(hub: Hub) -> MemoryBus:
 async def session(hub: Hub, account: str, resource: str) -> tuple[Link, Sink]:
     """A bound session."""
     sink = Sink()
-    link = hub.open(account, sink, "bench")
+    link = hub.open(account, sink, "bench", 0.0)
     hub.bind(link, resource)
     async with asyncio.timeout(5):
         await sink.bound_now.wait()

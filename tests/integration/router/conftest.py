@@ -35,10 +35,11 @@ KINDS = {"message": Kind.MESSAGE, "presence": Kind.PRESENCE, "iq": Kind.IQ}
 class Client:
     """A client without a stream: what it is sent, as a line each."""
 
-    def __init__(self, hub: Hub, account: str) -> None:
+    def __init__(self, hub: Hub, account: str, since: float) -> None:
         self.hub = hub
-        self.link: Link = hub.open(account, self, "test")
+        self.link: Link = hub.open(account, self, "test", since)
         self.got: list[str] = []
+        self.before_bound: list[str] = []
         self.jid = ""
         self.closed = ""
         self.reads_nothing_after: int | None = None
@@ -49,6 +50,8 @@ class Client:
     def stanza(self, stanza: Envelope, to: str) -> None:
         kind = Kind(stanza.kind).name.lower()
         body = re.sub(rb" xmlns='[^']*'", b"", stanza.children).decode()
+        if not self.jid:
+            self.before_bound.append(kind)
         self.got.append(f"{kind} {stanza.type or '-'} {stanza.sender} -> {to} {body}")
         self._came.set()
 
@@ -141,7 +144,7 @@ class Cluster:
             bus = self.broker.connect(f"g{n}")
             queue = gateway_queue(bus.incarnation)
             await bus.declare(queue, exclusive=True)
-            hub = Hub(Means(bus, self.shards, SystemClock.now, self._dropped.append, structlog.get_logger()), queue)
+            hub = Hub(Means(bus, self.shards, SystemClock.now, SystemClock.time, self._dropped.append, structlog.get_logger()), queue)
             await bus.consume(queue, hub)
             await registry.register(queue)
             self.hubs.append(hub)
@@ -204,8 +207,9 @@ class Cluster:
             ended.set()
             await owner
 
-    async def client(self, account: str, resource: str, hub: int = 0) -> Client:
-        client = Client(self.hubs[hub], f"{account}@example.org")
+    async def client(self, account: str, resource: str, hub: int = 0, since: float | None = None) -> Client:
+        """A client that has asked for a resource and been answered; it authenticated just now, or at `since`."""
+        client = Client(self.hubs[hub], f"{account}@example.org", SystemClock.time() if since is None else since)
         self.hubs[hub].bind(client.link, resource)
         await client.until(lambda: client.jid or client.refused)
         return client

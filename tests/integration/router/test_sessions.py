@@ -3,6 +3,13 @@
 import asyncio
 from typing import Any
 
+from aldis.core.bus.names import router_queue
+from aldis.core.contracts.accounts import AccountDisabled
+from aldis.core.contracts.base import Origin
+from aldis.core.service.clock import SystemClock
+from aldis.core.shards.slots import shard_of
+from tests.integration.router.conftest import Client
+
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
 
 
@@ -116,3 +123,44 @@ async def test_disco_names_what_is_there(cluster: Any) -> None:
     await romeo.receives("iq error example.org -> " + romeo.jid)
     romeo.sends("iq", "get", "juliet@example.org", "<query xmlns='http://jabber.org/protocol/disco#info'/>")
     await romeo.receives("iq error juliet@example.org -> " + romeo.jid)
+
+
+async def test_a_valid_first_presence_after_a_refused_one_brings_what_a_first_one_does(cluster: Any) -> None:
+    romeo = await cluster.client("romeo", "orchard", 0)
+    juliet = await cluster.client("juliet", "balcony", 1)
+    for user in (romeo, juliet):
+        user.sends("presence")
+        await user.receives(f"presence - {user.jid}")
+    romeo.sends("presence", "subscribe", "juliet@example.org")
+    await juliet.receives("presence subscribe")
+    juliet.sends("presence", "subscribed", "romeo@example.org")
+    await romeo.receives(f"presence - {juliet.jid}")
+    second = await cluster.client("romeo", "garden", 1)
+    second.sends("presence", children="<priority>200</priority>")
+    await second.receives("presence error")
+    second.sends("presence")
+    await second.receives(f"presence - {juliet.jid} -> {second.jid}")
+
+
+async def test_who_authenticated_before_the_account_went_gets_no_resource(cluster: Any) -> None:
+    before = SystemClock.time()
+    bus = cluster.broker.buses[0]
+    origin = Origin("directory 1", 1)
+    bus.publish(router_queue(shard_of("romeo@example.org", cluster.shards)), AccountDisabled(origin=origin, account="romeo@example.org"))
+    await asyncio.sleep(0.05)
+    late = await cluster.client("romeo", "orchard", 0, since=before)
+    assert b"<not-authorized" in late.refused
+    again = await cluster.client("romeo", "orchard", 0)
+    assert again.jid == "romeo@example.org/orchard"
+
+
+async def test_what_waits_for_a_resource_comes_after_the_answer_that_gives_it(cluster: Any) -> None:
+    phone = await cluster.client("romeo", "phone", 0)
+    juliet = await cluster.client("juliet", "balcony", 1)
+    phone.sends("iq", "set", children="<query xmlns='jabber:iq:roster'><item jid='nurse@example.org'/></query>")
+    heir = Client(cluster.hubs[1], "romeo@example.org", SystemClock.time())
+    cluster.hubs[1].bind(heir.link, "phone")
+    for n in range(5):
+        juliet.sends("message", "chat", "romeo@example.org/phone", f"<body>{n}</body>")
+    await heir.until(lambda: heir.jid)
+    assert heir.before_bound == []

@@ -24,7 +24,9 @@ class Bind(Message, frozen=True, kw_only=True, tag="bind"):
     resource: str = ""
     """What the client asked for, not yet prepared; empty lets the server choose."""
     peer: str = ""
-    """The client's address, for `aldis session list` and logs."""
+    """The client's address, for `aldis status` and logs."""
+    since: float = 0.0
+    """When the client asked to be authenticated, in seconds since 1970: an account that went since has no session."""
 
 
 class FromSession(Message, frozen=True, kw_only=True, tag="from", gc=False):

@@ -75,10 +75,11 @@ class Link:
         "queue",
         "reported",
         "shard",
+        "since",
         "unwritten",
     )
 
-    def __init__(self, id: str, account: str, shard: int, client: Client, peer: str) -> None:  # noqa: A002  the field's name
+    def __init__(self, id: str, account: str, shard: int, client: Client, peer: str, since: float) -> None:  # noqa: A002  the field's name, and all of them
         self.id = id
         self.generation = 1
         self.account = account
@@ -86,6 +87,7 @@ class Link:
         self.queue = router_queue(shard)
         self.client = client
         self.peer = peer
+        self.since = since
         self.jid = ""
         self.binding = 0
         """The number of the request for a resource that is not answered yet."""
@@ -121,6 +123,7 @@ class Hub:
         self.queue = queue
         self._count = means.shards
         self._now = means.now
+        self.wall = means.wall
         self._drop = means.drop
         self._repeats_for = means.bus.repeats_for
         self._links: dict[str, Link] = {}
@@ -135,10 +138,10 @@ class Hub:
 
     # --- from clients
 
-    def open(self, account: str, client: Client, peer: str) -> Link:
-        """A link for an authenticated stream."""
+    def open(self, account: str, client: Client, peer: str, since: float) -> Link:
+        """A link for a stream whose client asked to be authenticated at `since`."""
         self._counter += 1
-        link = Link(f"{self._bus.incarnation}.{self._counter}", account, shard_of(account, self._count), client, peer)
+        link = Link(f"{self._bus.incarnation}.{self._counter}", account, shard_of(account, self._count), client, peer, since)
         self._links[link.id] = link
         return link
 
@@ -155,6 +158,7 @@ class Hub:
                 account=link.account,
                 resource=resource,
                 peer=link.peer,
+                since=link.since,
             ),
         )
 

@@ -26,6 +26,8 @@ class Means:
     """How many there are in all."""
     now: Callable[[], float]
     """Monotonic seconds."""
+    wall: Callable[[], float]
+    """Seconds since 1970, the same everywhere but for the clocks' differences."""
     drop: Callable[[str], None]
     """Counts what is not handled, by reason."""
     log: Log

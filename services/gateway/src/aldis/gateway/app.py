@@ -104,7 +104,7 @@ class Gateway:
         self._settings = settings
         self._bus = bus
         self._gateways = gateways
-        self._means = Means(bus, shards, clock.now, drop, log)
+        self._means = Means(bus, shards, clock.now, clock.time, drop, log)
         self._figures = Figures(registry)
         self._log = log
         self._any_port = any_port

@@ -141,6 +141,7 @@ class UserShard:
             return
         if not isinstance(work, Envelope):
             tools.log.error("work.failed", work=type(work).__name__, exc_info=error)
+            self._binding.failed(work, unavailable() if isinstance(error, StorageUnavailable) else InternalServerError(), turn)
             return
         if isinstance(error, StanzaError):
             self._shard.refuse(work, error, turn, holder=account)
@@ -275,7 +276,7 @@ class Router:
             own = replace(tools, accounts=DirectoryAccounts(self._bus, self._clock))
             return UserShard(own, registry, output, sessions, outbox)
 
-        means = Means(self._bus, settings.bus.shards, self._clock.now, self.drop, self._log)
+        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self.drop, self._log)
         self.runner = ShardRunner(means, self._records, make)
         await self.runner.start()
         self._subscriptions.append(await self._bus.listen(ANNOUNCE, self._offers.heard))

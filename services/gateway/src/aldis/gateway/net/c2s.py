@@ -47,6 +47,7 @@ class C2s(Wire):
     """
 
     __slots__ = (
+        "_asked",
         "_began",
         "_direct",
         "_given",
@@ -66,6 +67,7 @@ class C2s(Wire):
         super().__init__(board, board.next_name())
         self._direct = direct
         self._began = 0.0
+        self._asked = 0.0
         self._stream: C2sStream | None = None
         self._link: Link | None = None
         self._login: Login | None = None
@@ -292,6 +294,7 @@ class C2s(Wire):
         )
 
     async def _step(self, stream: C2sStream, login: Login, message: bytes | None) -> None:
+        self._asked = self.board.hub.wall()
         try:
             answer = await login.step(message)
         except SaslFailure as failure:
@@ -336,7 +339,7 @@ class C2s(Wire):
     def _bind(self, stream: C2sStream, resource: str | None) -> None:
         hub = self.board.hub
         if self._link is None:
-            self._link = hub.open(str(stream.account), self, self.peer)
+            self._link = hub.open(str(stream.account), self, self.peer, self._asked)
         hub.bind(self._link, resource or "")
 
     def _close_stream(self, stream: C2sStream, error: StreamError | None, *, by_peer: bool) -> None:

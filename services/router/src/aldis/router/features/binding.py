@@ -1,18 +1,22 @@
 """RFC 6120 §7: resources are bound, taken over and let go."""
 
+from collections import OrderedDict
 from collections.abc import Awaitable
+from typing import Final
 
 from aldis.core.contracts.base import Origin
 from aldis.core.contracts.envelope import Envelope, Kind
 from aldis.core.contracts.sessions import Bind, SessionEnd
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.turn import Turn
-from aldis.core.xmpp.errors.stanza import BadRequest, JidMalformed, ResourceConstraint, StanzaError
+from aldis.core.xmpp.errors.stanza import BadRequest, JidMalformed, NotAuthorized, ResourceConstraint, StanzaError
 from aldis.core.xmpp.jid import Jid
 from aldis.router.context import Shard, UserSession
 from aldis.router.features.iqs import Iqs
 from aldis.router.features.messages import Messages
 from aldis.router.features.presence import Presences
+
+MOST_EXPELLED: Final = 1_000
 
 
 class Binding:
@@ -25,6 +29,8 @@ class Binding:
         self._presences = presences
         self._over: dict[str, list[UserSession]] = {}
         """By full JID: sessions that an earlier owner ended, and that perhaps not everybody was told of."""
+        self._expelled: OrderedDict[str, tuple[Origin, float]] = OrderedDict()
+        """Accounts that went lately, why and when."""
 
     def restore(self, session: UserSession) -> None:
         """Take in a session that was bound under an earlier owner."""
@@ -39,6 +45,7 @@ class Binding:
         if session is not None:  # an earlier owner bound it, and may have died before it told
             return self._take(session, message, turn)
         try:
+            self._check(message)
             jid = self._address(message)
         except StanzaError as error:
             self._shard.output.refuse_bind(message, error.to_xml(), turn)
@@ -76,7 +83,24 @@ class Binding:
         if session.id not in self._shard.sessions.by_id:
             self._shard.sessions.add(session, message.origin.n)
             self._shard.tools.log.info("session.bound", jid=session.jid, session=session.id, peer=session.peer)
-        self._shard.output.mailboxes.post(session.account, self._answer, session, message, turn)
+        # after what this has posted for others, and before what waits for the account, which may be for this session
+        self._shard.output.mailboxes.post(session.id, self._answer, session, message, turn)
+
+    def _check(self, message: Bind) -> None:
+        gone = self._expelled.get(message.account)
+        if gone is not None and message.since <= gone[1]:
+            raise NotAuthorized("the account was deleted or disabled; authenticate again")
+
+    def failed(self, work: object, error: StanzaError, turn: Turn) -> None:
+        """Something went wrong that is our fault: a request for a resource is refused, and no stanza of a dead session is lost."""
+        match work:
+            case Bind():
+                self._shard.output.refuse_bind(work, error.to_xml(), turn)
+            case SessionEnd():
+                for stanza in work.unwritten:
+                    self.unsent(stanza.to.partition("/")[0], stanza, turn)
+            case _:
+                pass
 
     def _address(self, message: Bind) -> Jid:
         account = Jid.parse(message.account)
@@ -146,8 +170,13 @@ class Binding:
             case _:
                 self._shard.tools.drop("session-gone")
 
-    def expelled(self, account: str, text: str, turn: Turn) -> None:
-        """The account may not be used any more: its streams end."""
+    def expelled(self, account: str, cause: Origin, text: str, turn: Turn) -> None:
+        """The account may not be used any more: its streams end, and who has authenticated before gets no resource."""
+        known = self._expelled.get(account)
+        if known is None or known[0] != cause:
+            self._expelled[account] = cause, self._shard.tools.clock.time()
+            if len(self._expelled) > MOST_EXPELLED:
+                self._expelled.popitem(last=False)
         for session in self._of(account):
             self._shard.output.close(session, "not-authorized", text, turn)
 

@@ -50,12 +50,13 @@ class Presences:
         if session.replaced:
             return  # while the roster was read
         user = self._shard.user(session.account)
+        arrives = bool(stanza.flags & Flag.INITIAL) or session.presence is None  # the first one may have been refused
         session.presence = stanza = msgspec.structs.replace(stanza, to="")
         session.priority = priority
         self._shard.note(session, turn)
         self._route(roster.subscribers(), f"presence {session.jid}", stanza, turn)
         self._shard.output.deliver_all(user.available(), "presence", stanza, turn)  # itself, too (RFC 6121 §4.2.2)
-        if stanza.flags & Flag.INITIAL:
+        if arrives:
             self._arrive(roster, user, session, stanza, turn)
 
     def _arrive(self, roster: Roster, user: User, session: UserSession, stanza: Envelope, turn: Turn) -> None:
