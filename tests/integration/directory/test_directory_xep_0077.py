@@ -43,6 +43,15 @@ async def test_a_user_changes_the_password(town: "Town") -> None:  # §3.3
     assert "Paris" not in town.logged.getvalue()
 
 
+async def test_a_password_is_not_changed_without_end(town: "Town") -> None:
+    await town.again(registration=Registration(password_changes_per_hour=2))
+    for _ in range(2):
+        assert await town.iq("set", query(CHANGE)) == IqResult()
+    assert error(await town.iq("set", query(CHANGE))) == ("resource-constraint", "wait", "500")
+    town.clock.advance(1800)
+    assert await town.iq("set", query(CHANGE)) == IqResult()
+
+
 async def test_a_change_that_the_gateway_sealed_is_opened_for_its_own_account_only(town: "Town") -> None:  # §3.3
     assert await town.iq("set", query(CHANGE), seal_for="juliet@capulet.lit") == IqResult()
     assert error(await town.iq("set", query(CHANGE), seal_for="romeo@capulet.lit")) == ("resource-constraint", "wait", "500")

@@ -42,6 +42,9 @@ class Registration(Section):
         default=10, description="Attempts to make an account from one address (IPv6: one /64) in an hour; 0 = unlimited."
     )
     password_change: bool = Field(default=True, description="Whether users may change their password with their client.")
+    password_changes_per_hour: Limit = Field(
+        default=10, description="Changes of one account's password by its owner in an hour, since each costs slow hashes; 0 = unlimited."
+    )
     removal: bool = Field(default=True, description="Whether users may delete their own account with their client.")
 
 

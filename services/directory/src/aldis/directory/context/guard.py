@@ -8,7 +8,7 @@ from aldis.core.service.clock import Clock
 from aldis.core.service.logging import Logger
 from aldis.core.service.metrics import Tally
 from aldis.core.xmpp.errors.sasl import AccountDisabled, InvalidMechanism, NotAuthorized, SaslFailure, TemporaryAuthFailure
-from aldis.core.xmpp.errors.stanza import NotAcceptable
+from aldis.core.xmpp.errors.stanza import NotAcceptable, ResourceConstraint
 from aldis.directory.domain.throttle import MOST_KEYS, Throttle, network
 from aldis.directory.settings import DirectorySettings
 
@@ -42,6 +42,7 @@ class Guard:
         self._accounts = Throttle(limits.auth_failures_per_minute, 60)
         self._addresses = Throttle(limits.auth_failures_per_address_per_minute, 60)
         self._registrations = Throttle(settings.registration.attempts_per_hour, 3600)
+        self._changes = Throttle(settings.registration.password_changes_per_hour, 3600)
         self._familiar: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._clock = clock
         self._attempts = attempts
@@ -84,6 +85,14 @@ class Guard:
             self._log.info("registration.refused", peer=peer[:_SHOWN], reason="too many attempts from this address")
             raise NotAcceptable("too many attempts from this address; try again later")
         self._registrations.spend(address, now)
+
+    def admit_change(self, account: str) -> None:
+        """Count a change of a password by its owner, which costs slow hashes; raise `ResourceConstraint` for one too many."""
+        now = self._clock.now()
+        if not self._changes.allows(account, now):
+            self._log.info("password.refused", account=account, reason="too many changes")
+            raise ResourceConstraint("too many changes of the password; try again later")
+        self._changes.spend(account, now)
 
 
 _RESULTS: Final = {

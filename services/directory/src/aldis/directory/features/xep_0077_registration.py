@@ -72,7 +72,9 @@ async def change(ctx: Context, iq: Iq) -> None:
         raise NotAllowed("passwords can't be changed in-band here")
     if not _means(wanted.username, account):  # XEP-0077 §3.1.1: no second identity
         raise NotAcceptable(f"you are {account.local}: no other account can be made or changed from here")
-    await change_password(ctx, account, acceptable(wanted.password.encode()))
+    password = acceptable(wanted.password.encode())
+    ctx.guard.admit_change(account.jid)
+    await change_password(ctx, account, password)
     ctx.log.info("account.changed", account=account.jid, action="passwd", by="owner")
 
 
