@@ -49,7 +49,8 @@ class ShardOwner(Generic[S]):
         self._came_back: OrderedDict[tuple[str, int, int, str, str, str], float] = OrderedDict()
         """What gateways gave back, with the time at which it came."""
         self._peers = Peers(means.bus.repeats_for, means.now)
-        self._known: dict[str, TakeoverAnswer] = {}
+        self._newest: dict[str, int] = {}
+        """By gateway: the counter of its newest session when this owner began."""
         self._bound_before: dict[str, frozenset[str]] = {}
         self._remembers_until: float | None = None
         self.mailboxes = output.mailboxes = Mailboxes(self._failed)
@@ -60,7 +61,7 @@ class ShardOwner(Generic[S]):
     def restore(self, answers: list[TakeoverAnswer]) -> None:
         """Take in the sessions that the gateways know."""
         for answer in answers:
-            self._known[answer.gateway] = answer
+            self._newest[answer.gateway] = answer.newest
             self._bound_before[answer.gateway] = frozenset(answer.binding)
             for snapshot in answer.sessions:
                 plain = Session(snapshot.session, snapshot.generation, answer.gateway, snapshot.jid, snapshot.peer)
@@ -120,12 +121,6 @@ class ShardOwner(Generic[S]):
         self.mailboxes.close()
         self._sessions.clear()
 
-    def turn(self) -> Turn:
-        """A turn for work that no input caused, such as a timer's; release it when done."""
-        turn = Turn(self, None, self._mark)
-        self._turns.append(turn)
-        return turn
-
     # --- messages
 
     def _from_session(self, message: FromSession, turn: Turn) -> None:
@@ -173,10 +168,10 @@ class ShardOwner(Generic[S]):
         if session in self._ended:
             self._drop("repeat")
             return
-        known = self._known.get(message.gateway)
-        if known is not None and session not in self._sessions and session not in self._bound_before[message.gateway]:
+        newest = self._newest.get(message.gateway)
+        if newest is not None and session not in self._sessions and session not in self._bound_before[message.gateway]:
             counter = int(session.rpartition(".")[2])
-            if counter <= known.newest:  # it was over before this owner began
+            if counter <= newest:  # it was over before this owner began
                 self._drop("repeat")
                 return
         if self._asked.get(session, 0) >= message.origin.n:  # done again it would take the resource from who has it by now

@@ -86,7 +86,6 @@ class ShardRunner(Generic[S]):
         self._stopping = False
         self._taking = asyncio.Lock()
         self.running: dict[int, Running[S]] = {}
-        self.takeovers = 0
 
     async def start(self) -> None:
         """Make the queue for the gateways' answers."""
@@ -166,9 +165,10 @@ class ShardRunner(Generic[S]):
             return
         owner.restore(answers)
         running = Running(output, owner, sessions)
-        self.running[shard] = running
-        self.takeovers += 1
         running.subscription = await self._bus.consume(router_queue(shard), owner)
+        if output.dead:
+            return  # lost again before the call returned
+        self.running[shard] = running
         self._log.info("shard.owned", shard=shard, epoch=epoch, sessions=sum(len(answer.sessions) for answer in answers))
 
     async def _take_over(self, shard: int, epoch: int) -> list[TakeoverAnswer]:
