@@ -1,4 +1,4 @@
-"""An expat that defers reparsing reports each token in time if it is fed by `giver` (docs/adr/0020)."""
+"""An expat that defers reparsing reports each token in time if it is fed by `giver` (docs/adr/0011)."""
 
 from collections.abc import Callable, Iterable
 from itertools import combinations

@@ -35,7 +35,7 @@ def new_parser() -> expat.XMLParserType:
 
 @cache
 def expat_defers() -> bool:
-    """Tell if expat defers reparsing and this Python can't turn that off, as on Debian 12 (docs/adr/0020)."""
+    """Tell if expat defers reparsing and this Python can't turn that off, as on Debian 12 (docs/adr/0011)."""
     return defers(new_parser())
 
 
