@@ -13,6 +13,7 @@ from aldis.core.shards import effects as outbox
 from aldis.core.shards.effects import Effect
 from aldis.core.storage.engine import Database
 from aldis.core.storage.migrations import MigrationSet
+from aldis.core.xmpp.errors.stanza import StanzaError
 
 KEPT = 120.0
 """Seconds that an outbox row outlives its change: far longer than an input can come again."""
@@ -119,17 +120,20 @@ class Outbox:
     async def once(self, origin: Origin, decide: Callable[[AsyncConnection], Awaitable[tuple[Effect, ...]]]) -> tuple[Effect, ...]:
         """Commit what `decide` writes and the effects that it returns; done before, return those again instead.
 
-        `decide` touches nothing but the connection and may run twice. Raises `Fenced`, `StorageUnavailable`, and what
-        `decide` raises, in which case nothing is written.
+        `decide` touches nothing but the connection and may run twice; it refuses, by a `StanzaError`, before it writes.
+        Raises `Fenced`, `StorageUnavailable`, and what `decide` raises, in which case nothing is written.
         """
 
-        async def work(tx: AsyncConnection) -> tuple[Effect, ...]:
+        async def work(tx: AsyncConnection) -> tuple[Effect, ...] | StanzaError:
             await self.fence(tx)
             key = (outgoing.c.origin_session == origin.session) & (outgoing.c.origin_n == origin.n)
             known = (await tx.execute(select(outgoing.c.effects).where(key))).scalar_one_or_none()
             if known is not None:
                 return outbox.decode(known)
-            effects = await decide(tx)
+            try:
+                effects = await decide(tx)
+            except StanzaError as refusal:  # returned, since raising would undo what others do in the same transaction
+                return refusal
             now = self._wall()
             await tx.execute(delete(outgoing).where(outgoing.c.at < now - KEPT))
             await tx.execute(
@@ -137,7 +141,10 @@ class Outbox:
             )
             return effects
 
-        return await self._database.submit(work)
+        done = await self._database.submit(work)
+        if isinstance(done, StanzaError):
+            raise done
+        return done
 
     async def fence(self, tx: AsyncConnection) -> None:
         """Raise `Fenced` unless the epoch is still the shard's."""
