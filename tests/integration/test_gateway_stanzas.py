@@ -185,3 +185,13 @@ async def test_a_change_of_the_password_leaves_the_gateway_sealed(tmp_path: Path
         assert house.directory.key.open(change.children, seal_context("iq", "juliet@localhost")) == query.encode()
         assert not ask.flags & Flag.SEALED
         assert ask.children == b"<query xmlns='jabber:iq:register'/>"
+
+
+@pytest.mark.parametrize("to", ["romeo@localhost/orchard", "romeo@localhost", "juliet@localhost/balcony", "elsewhere.example"])
+async def test_the_same_payload_for_anybody_else_is_just_a_payload(tmp_path: Path, to: str) -> None:
+    async with House(make_settings(tmp_path)) as house, house.session("juliet", "balcony") as juliet:
+        query = "<query xmlns='jabber:iq:register'><username>x</username><password>y</password></query>"
+        juliet.send(f"<iq type='set' id='p' to='{to}'>{query}</iq>")
+        await eventually(lambda: house.shard.stanzas)
+        assert house.shard.stanzas[0].children == query.encode()
+        assert not house.shard.stanzas[0].flags & Flag.SEALED

@@ -64,7 +64,7 @@ def _parse(to: str) -> tuple[str, int]:
 
 
 def holds_password(frame: Frame) -> bool:
-    """Is it a change of a password, which is for the directory's eyes only (XEP-0077 §3.3)?"""
+    """Is it a change of a password, which, if it is for the server, only the directory is to read (XEP-0077 §3.3)?"""
     return frame.names == _REGISTRATION and frame.attrs.get("type") == "set"
 
 

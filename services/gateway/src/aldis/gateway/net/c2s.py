@@ -232,7 +232,7 @@ class C2s(Wire):
             if name == "presence" and "to" not in frame.attrs:
                 flags = int(hub.presence_flags(link, frame.attrs.get("type", "")))
             stanza = inbound(frame, jid, account, hub.origin(link), flags)
-            if name == "iq" and holds_password(frame):
+            if name == "iq" and holds_password(frame) and (stanza.to == account or stanza.to in self.board.streams.domains):
                 stanza = sealed(stanza, self.board.context.directory.seal_payload(account, stanza.children))
             hub.publish(link, stanza)
             taken[name].n += 1

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from lxml import etree
 
 from aldis.core.bus.port import BusError
-from aldis.core.contracts.envelope import Envelope, Kind
+from aldis.core.contracts.envelope import Envelope, Flag, Kind
 from aldis.core.contracts.services import IqRequest, IqResult
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.turn import Turn
@@ -27,6 +27,7 @@ from aldis.router.context import Context, Shard, UserSession, bounced
 from aldis.router.domain.delivery import Outcome, decide
 
 IQ = int(Kind.IQ)
+SEALED = int(Flag.SEALED)
 ASKED = frozenset({"get", "set"})
 TYPES = frozenset({"get", "set", "result", "error"})
 PATIENCE = 4.0
@@ -49,6 +50,8 @@ class Iqs:
         if domain not in self._shard.tools.domains:
             raise RemoteServerNotFound("the domain is not served here, and this server does not federate")
         if at and (resource or account != session.account):
+            if stanza.flags & SEALED:
+                raise BadRequest("what is sealed is for the directory")
             self._shard.output.route(account, "iq", stanza, turn)
             return None
         if stanza.type not in ASKED:
