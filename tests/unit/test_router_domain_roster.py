@@ -269,3 +269,14 @@ def test_strangers_fill_no_more_than_their_share() -> None:
     with pytest.raises(PolicyViolation):
         Roster().received(ROMEO, Action.SUBSCRIBE, REQUEST + b" ", SMALL)
     assert roster.received("a.lit", Action.SUBSCRIBE, REQUEST, SMALL).save is False
+
+
+def test_a_roster_has_a_limit_in_octets_and_can_shrink_under_it() -> None:
+    roster = Roster([Item("nurse@capulet.lit", groups=("x" * 50, "y" * 50)), Item("tybalt@capulet.lit", name="é" * 10)])
+    tight = Limits(bytes=100)
+    with pytest.raises(ResourceConstraint):
+        roster.put(RosterSet("romeo@montague.lit"), tight)
+    with pytest.raises(ResourceConstraint):
+        roster.put(RosterSet("tybalt@capulet.lit", name="é" * 11), tight)
+    assert roster.put(RosterSet("nurse@capulet.lit", groups=("x" * 50,)), tight).save
+    assert roster.put(RosterSet("romeo@montague.lit"), Limits(bytes=0)).save

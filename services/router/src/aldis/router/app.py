@@ -260,7 +260,11 @@ class Router:
             accounts=DirectoryAccounts(self._bus, self._clock),
             offers=self._offers,
             limits=Limits(
-                items=limits.roster_items, groups=limits.roster_groups, name=limits.roster_name, requests=limits.subscription_requests
+                items=limits.roster_items,
+                bytes=limits.roster_bytes,
+                groups=limits.roster_groups,
+                name=limits.roster_name,
+                requests=limits.subscription_requests,
             ),
             sessions_per_account=limits.sessions_per_account,
             secret=await self._records.secret("ids"),

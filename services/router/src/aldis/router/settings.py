@@ -11,6 +11,10 @@ class Limits(Section):
 
     sessions_per_account: Limit = Field(default=50, description="Resources that one account may have bound at once; 0 = unlimited.")
     roster_items: Limit = Field(default=2000, description="Contacts in one roster; 0 = unlimited.")
+    roster_bytes: Limit = Field(
+        default=1_000_000,
+        description="Bytes of all names, groups and addresses in one roster; less than write_buffer_bytes. 0 = unlimited.",
+    )
     roster_groups: Limit = Field(default=50, description="Groups of one contact; 0 = unlimited.")
     roster_name: Limit = Field(default=1023, description="Characters of a contact's or a group's name; 0 = unlimited.")
     subscription_requests: Limit = Field(default=200, description="Requests that may wait for one account's answer; 0 = unlimited.")

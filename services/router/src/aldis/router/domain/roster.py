@@ -35,6 +35,8 @@ class Limits:
     items: int = 2000
     groups: int = 50
     """Of one item."""
+    bytes: int = 1_000_000
+    """Of all names, groups and addresses together: one answer must hold them."""
     name: int = 1023
     """Characters of a name, and of a group."""
     requests: int = 200
@@ -68,6 +70,11 @@ class Item:
     @property
     def approved(self) -> bool:
         return self.state.approved
+
+    @property
+    def weight(self) -> int:
+        """Octets of what the user wrote."""
+        return len(self.jid.encode()) + len(self.name.encode()) + sum(len(group.encode()) for group in self.groups)
 
     def to_xml(self) -> bytes:
         """The `<item/>`, relative to the roster's namespace (RFC 6121 §2.1.2)."""
@@ -182,6 +189,10 @@ class Roster:
         if before is None or not before.listed:
             self._make_room(limits)
         after = replace(before or Item(wanted.jid), name=wanted.name, groups=wanted.groups, listed=True)
+        if limits.bytes and after.weight > (0 if before is None else before.weight):
+            others = sum(item.weight for item in self._items.values() if item is not before)
+            if _exceeds(others + after.weight, limits.bytes):
+                raise ResourceConstraint(f"a roster has at most {limits.bytes} octets")
         return Step(wanted.jid, before, after)
 
     def remove(self, contact: str) -> Step:
