@@ -1,11 +1,13 @@
 """RFC 6121 §5 and §8: messages and IQs between users, to whom they go and what comes back."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
 from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import rfc
+from aldis.core.testing.cluster import Cluster
 from aldis.core.testing.patterns import error
 from tests.support.cases import case
 from tests.support.friends import befriend, quiet
@@ -14,6 +16,7 @@ Enter = Callable[..., Awaitable[Actor]]
 ELSEWHERE, BESIDE = "romeo@montague.lit", "mercutio@montague.lit"
 """In another shard than Juliet's, and in hers."""
 UNAVAILABLE = error("service-unavailable", "cancel")
+PASSWORDS = {ELSEWHERE: "J0l13t", BESIDE: "QueenMab"}
 TYPES = ("", "normal", "chat", "headline", "groupchat", "strange")
 
 
@@ -53,6 +56,7 @@ async def test_a_message_to_a_resource_reaches_it_whatever_it_is(juliet: Actor, 
     await quiet(juliet, contact, other)
 
 
+@pytest.mark.simple
 @rfc("6121", "8.5.3.2.1")
 async def test_a_message_to_a_resource_that_is_gone(juliet: Actor, contact: Actor) -> None:
     to = f"{contact.account}/tomb"
@@ -102,6 +106,7 @@ async def test_a_message_to_an_account_reaches_its_first_resources(juliet: Actor
     await quiet(juliet, *romeos, mute)
 
 
+@pytest.mark.simple
 @rfc("6121", "8.5.1", "8.5.2.2.1")
 async def test_a_message_to_nobody_comes_back(juliet: Actor, contact: Actor) -> None:
     for to in ("nobody@montague.lit", "nobody@capulet.lit", "nobody@capulet.lit/x", contact.account, "montague.lit", "capulet.lit"):
@@ -134,6 +139,7 @@ async def test_a_message_to_oneself_reaches_all_of_oneself(juliet: Actor, enter:
 # ── content ──
 
 
+@pytest.mark.simple
 @rfc("6121", "5.2.3", "5.2.4", "5.2.6")
 async def test_content_arrives_as_it_was_sent(juliet: Actor, contact: Actor) -> None:
     await comes(contact, 0)
@@ -152,6 +158,7 @@ async def test_content_arrives_as_it_was_sent(juliet: Actor, contact: Actor) -> 
                 await contact.receives(f"<message from='{juliet.jid}' to='{to}' type='chat'>{content}</message>")
 
 
+@pytest.mark.simple
 @rfc("6121", "5.2.6")
 async def test_prefixes_of_the_stream_go_with_what_uses_them(contact: Actor, enter: Enter) -> None:
     juliet = await enter("juliet@capulet.lit", "balcony")
@@ -245,3 +252,73 @@ async def test_many_talk_at_once_and_nobody_is_lost_or_repeated(juliet: Actor, r
             if other is not actor:
                 assert [element.get("id") for element in heard if element.get("from") == other.jid] == [str(n) for n in range(15)]
     await quiet(*people)
+
+
+# ── what was on its way to a session that ends; without faults, for who holds up a gateway holds up take-overs ──
+
+
+@pytest.fixture(params=[ELSEWHERE, BESIDE], ids=["elsewhere", "beside"])
+async def stage(server: Cluster, request: pytest.FixtureRequest) -> tuple[Actor, Actor, Actor]:
+    """Juliet, a contact on the second gateway, and the contact's other resource, which is not preferred."""
+    juliet = server.actor("juliet@capulet.lit", "R0m30")
+    contact, street = (server.actor(request.param, PASSWORDS[request.param], gateway=gateway) for gateway in (1, 0))
+    for actor, resource in ((juliet, "balcony"), (contact, "orchard"), (street, "street")):
+        await actor.logs_in(resource)
+    await comes(street, 0)
+    await comes(contact, 5, street)
+    return juliet, contact, street
+
+
+@rfc("6121", "8.5.3.2.1", "8.5.3.2.3")
+@pytest.mark.parametrize("addressed", ["full", "bare"])
+async def test_a_chat_on_its_way_to_who_is_gone_goes_to_another_resource(
+    server: Cluster, stage: tuple[Actor, Actor, Actor], addressed: str
+) -> None:
+    juliet, contact, street = stage
+    to = contact.jid if addressed == "full" else contact.account
+    async with held_up(server, *stage):
+        for number in range(20):
+            await juliet.sends(f"<message type='chat' to='{to}' id='{number}'/>")
+    for number in range(20):
+        await street.receives(f"<message type='chat' from='{juliet.jid}' to='{to}' id='{number}'/>")
+    await quiet(juliet, street)
+
+
+@rfc("6121", "8.5.3.2.1", "8.5.3.2.3")
+async def test_what_is_on_its_way_to_who_is_gone_and_for_nobody_else_comes_back(server: Cluster, stage: tuple[Actor, Actor, Actor]) -> None:
+    juliet, contact, street = stage
+    to = f"to='{contact.jid}'"
+    async with held_up(server, *stage):
+        for number in range(20):
+            await juliet.sends(f"<message {to} id='m{number}'/><message type='headline' {to}/><presence {to}/>")
+            await juliet.sends(f"<iq type='result' {to} id='r'/><iq type='get' {to} id='i{number}'><q xmlns='urn:q'/></iq>")
+    for number in range(20):
+        await juliet.receives(f"<message type='error' from='{contact.jid}' id='m{number}'>{UNAVAILABLE}</message>")
+        await juliet.receives(f"<iq type='error' from='{contact.jid}' id='i{number}'>{UNAVAILABLE}</iq>")
+    await quiet(juliet, street)
+
+
+@rfc("6121", "8.5.2.1.1")
+async def test_what_two_resources_were_to_have_is_not_lost_with_one(server: Cluster, stage: tuple[Actor, Actor, Actor]) -> None:
+    juliet, contact, street = stage
+    await street.sends("<presence><priority>5</priority></presence>")
+    for resource in (street, contact):
+        await resource.receives(f"<presence from='{street.jid}'><priority>5</priority></presence>")
+    async with held_up(server, *stage):
+        await juliet.sends(f"<message type='chat' to='{contact.account}' id='m'/>")
+        await street.receives(f"<message type='chat' from='{juliet.jid}' to='{contact.account}' id='m'/>")
+    await quiet(juliet, street)
+
+
+@asynccontextmanager
+async def held_up(server: Cluster, juliet: Actor, contact: Actor, street: Actor) -> AsyncIterator[None]:
+    """Keep what is for the contact's gateway on the bus until the contact is gone, as the other resource hears."""
+    queue = [queue for name, queue in server.broker.queues.items() if name.startswith("aldis.gateway.")][1]
+    await quiet(juliet, street, contact)
+    queue.paused = True
+    yield
+    await juliet.passes_barrier(alone=True)
+    await contact.vanishes()
+    await street.receives(f"<presence type='unavailable' from='{contact.jid}'/>")
+    queue.paused = False
+    queue.pump()

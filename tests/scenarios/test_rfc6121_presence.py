@@ -84,6 +84,7 @@ async def test_who_is_not_there_does_not_answer(juliet: Actor, contact: Actor, e
     await quiet(juliet, back)
 
 
+@pytest.mark.simple
 @rfc("6121", "4.3", "4.7.1")
 async def test_a_probe_is_the_servers_to_send(juliet: Actor, contact: Actor, nurse: Actor) -> None:
     await befriend(juliet, contact)
@@ -113,6 +114,7 @@ async def test_updates_reach_everybody_in_order(juliet: Actor, contact: Actor, e
     await quiet(juliet, window, contact)
 
 
+@pytest.mark.simple
 @rfc("6121", "4.7.2.3")
 async def test_a_priority_is_a_small_number(juliet: Actor, contact: Actor) -> None:
     await befriend(juliet, contact)
@@ -128,6 +130,7 @@ async def test_a_priority_is_a_small_number(juliet: Actor, contact: Actor) -> No
     await quiet(juliet, contact)
 
 
+@pytest.mark.simple
 @rfc("6121", "4.7.1")
 async def test_there_are_no_other_types(juliet: Actor, contact: Actor) -> None:
     await befriend(juliet, contact)
@@ -198,6 +201,7 @@ async def test_whose_resource_is_taken_is_gone_before_the_next_one_comes(juliet:
     await contact.receives(here(again, "<show>chat</show>"))
     await contact.sends(f"<message to='{juliet.jid}' id='m'/>")
     await again.receives(f"<message from='{contact.jid}' id='m'/>")
+    await quiet(again, contact)
     await again.closes()
     await contact.receives(gone(again))
     await quiet(contact, nurse)
@@ -266,6 +270,7 @@ async def test_who_sees_a_presence_twice_is_told_its_end_once(juliet: Actor, con
     await quiet(juliet, contact)
 
 
+@pytest.mark.simple
 @rfc("6121", "4.6.2", "8.5.1", "8.5.2.1.2", "8.5.3.2.2")
 async def test_presence_for_who_is_not_there_is_lost_in_silence(juliet: Actor, contact: Actor) -> None:
     await has_roster(juliet)
@@ -277,6 +282,7 @@ async def test_presence_for_who_is_not_there_is_lost_in_silence(juliet: Actor, c
     await juliet.receives(f"<presence type='error' id='p' from='paris@verona.lit'>{refusal}</presence>")
 
 
+@pytest.mark.simple
 @rfc("6121", "4.6.2", "8.5.2.1.2")
 async def test_presence_for_an_account_reaches_all_that_are_available(juliet: Actor, romeo: Actor, enter: Enter) -> None:
     tomb = await enter(ELSEWHERE, "tomb")
@@ -292,6 +298,7 @@ async def test_presence_for_an_account_reaches_all_that_are_available(juliet: Ac
     await quiet(juliet, romeo, tomb)
 
 
+@pytest.mark.simple
 @rfc("6121", "4.7.1")
 async def test_an_error_about_presence_goes_to_whom_it_is_about(juliet: Actor, contact: Actor) -> None:
     await befriend(juliet, contact)

@@ -29,6 +29,7 @@ def refused(owner: Actor, condition: str, kind: str) -> str:
 # ── get, set, push ──
 
 
+@pytest.mark.simple
 @rfc("6121", "2.1.3", "2.1.4", "2.2")
 async def test_a_roster_is_empty_at_first(juliet: Actor) -> None:
     await has_roster(juliet)
@@ -69,6 +70,7 @@ async def test_items_are_added_changed_and_removed_and_interested_resources_are_
     await quiet(juliet, window, deaf)
 
 
+@pytest.mark.simple
 @rfc("6121", "2.1.2.1", "2.1.2.5", "2.1.2.2", "2.1.2.4")
 async def test_a_client_writes_names_and_groups_and_no_subscription(juliet: Actor) -> None:
     await has_roster(juliet)
@@ -86,6 +88,7 @@ async def test_a_client_writes_names_and_groups_and_no_subscription(juliet: Acto
     await has_roster(juliet, item("romeo@montague.lit"))
 
 
+@pytest.mark.simple
 @rfc("6121", "2.1.2.4", "2.1.2.6")
 async def test_names_and_groups_are_any_text(juliet: Actor, enter: Enter) -> None:
     name = "&quot;R&amp;J&quot; &lt;&apos;\u2665&#x1F339;&gt; &#9;&#10;"
@@ -99,6 +102,7 @@ async def test_names_and_groups_are_any_text(juliet: Actor, enter: Enter) -> Non
     await has_roster(again, written)
 
 
+@pytest.mark.simple
 @rfc("6121", "2.3.3", "2.1.5")
 async def test_what_is_no_roster_set_is_refused_and_changes_nothing(juliet: Actor) -> None:
     await has_roster(juliet)
@@ -122,6 +126,7 @@ async def test_what_is_no_roster_set_is_refused_and_changes_nothing(juliet: Acto
     await quiet(juliet)
 
 
+@pytest.mark.simple
 @rfc("6121", "2.3.3")
 @pytest.mark.settings(limits={"roster_items": 2, "roster_groups": 1})
 async def test_a_roster_holds_no_more_than_it_may(juliet: Actor) -> None:
@@ -139,6 +144,7 @@ async def test_a_roster_holds_no_more_than_it_may(juliet: Actor) -> None:
     await has_roster(juliet, item("a@montague.lit", name="A", groups="<group>x</group>"), item("b@montague.lit"))
 
 
+@pytest.mark.simple
 @rfc("6121", "2.1.3", "2.1.5", "2.3.3")
 async def test_nobody_reads_or_writes_the_roster_of_another(juliet: Actor, romeo: Actor) -> None:
     await has_roster(romeo)
@@ -151,6 +157,7 @@ async def test_nobody_reads_or_writes_the_roster_of_another(juliet: Actor, romeo
     await quiet(juliet, romeo)
 
 
+@pytest.mark.simple
 @rfc("6121", "2.1.6")
 async def test_what_clients_answer_to_pushes_is_ignored(juliet: Actor, romeo: Actor) -> None:
     await has_roster(juliet)
@@ -165,6 +172,7 @@ async def test_what_clients_answer_to_pushes_is_ignored(juliet: Actor, romeo: Ac
     await quiet(romeo, juliet)
 
 
+@pytest.mark.simple
 @rfc("6121", "2.1.6")
 async def test_every_push_has_an_id_of_its_own(juliet: Actor) -> None:
     await has_roster(juliet)

@@ -64,6 +64,7 @@ async def test_a_request_is_made_and_denied(juliet: Actor, contact: Actor) -> No
     await has_roster(contact)  # a request that is denied leaves nothing (§A.1)
 
 
+@pytest.mark.simple
 @rfc("6121", "3.1.2")
 async def test_a_request_to_a_resource_is_one_to_its_account(juliet: Actor, contact: Actor) -> None:
     await juliet.appears()
@@ -137,6 +138,7 @@ async def test_requests_of_several_wait_together(juliet: Actor, nurse: Actor, be
     await quiet(romeo, nurse, juliet)
 
 
+@pytest.mark.simple
 @rfc("6121", "3.1.3")
 async def test_a_request_withdrawn_in_time_is_never_seen(juliet: Actor, enter: Enter) -> None:
     await has_roster(juliet)
@@ -292,6 +294,7 @@ async def test_who_was_approved_in_advance_is_not_kept_waiting(juliet: Actor, co
     await quiet(juliet, contact)
 
 
+@pytest.mark.simple
 @rfc("6121", "3.4.2", "3.2.2")
 async def test_an_approval_in_advance_is_taken_back(juliet: Actor, contact: Actor) -> None:
     await juliet.appears()
@@ -327,6 +330,7 @@ async def test_who_was_approved_in_advance_by_somebody_offline_sees_them_come(ju
 # ── to whom it can't be ──
 
 
+@pytest.mark.simple
 @rfc("6121", "3.1.1", "3.1.2", "8.5.1")
 async def test_what_asks_nobody_gets_no_answer(juliet: Actor) -> None:
     await has_roster(juliet)
@@ -347,6 +351,7 @@ async def test_what_asks_nobody_gets_no_answer(juliet: Actor) -> None:
     await juliet.receives_nothing()
 
 
+@pytest.mark.simple
 @rfc("6121", "3.1.6", "3.2.3", "3.3.3")
 async def test_what_nobody_asked_for_changes_nothing(juliet: Actor, contact: Actor) -> None:
     await juliet.appears()
@@ -361,6 +366,7 @@ async def test_what_nobody_asked_for_changes_nothing(juliet: Actor, contact: Act
     await has_roster(juliet)
 
 
+@pytest.mark.simple
 @rfc("6121", "3.1.3")
 @pytest.mark.settings(limits={"subscription_requests": 1})
 async def test_no_more_requests_wait_than_may(juliet: Actor, nurse: Actor, romeo: Actor) -> None:
@@ -374,6 +380,7 @@ async def test_no_more_requests_wait_than_may(juliet: Actor, nurse: Actor, romeo
     await quiet(nurse, romeo)
 
 
+@pytest.mark.simple
 @rfc("6121", "3.1.2", "2.3.1")
 async def test_what_a_roster_said_of_a_contact_stays(juliet: Actor, contact: Actor) -> None:
     await juliet.appears()
