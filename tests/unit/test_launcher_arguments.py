@@ -63,12 +63,33 @@ def test_the_quick_look_finds_the_data_directory_of_the_settings(
             assert "nonsense" in text
 
 
-@pytest.mark.parametrize("text", ["data_dir = 5", "data_dir = [", "data_dir = ''\n\xff", "[data_dir]\nx = 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data_dir = 5",
+        "data_dir = [",
+        "data_dir = ''\n\xff",
+        "[data_dir]\nx = 1",
+        'data_dir = ""',
+        'data_dir = "a\\u0000b"',
+        'data_dir = "~/x"',
+    ],
+)
 def test_the_quick_look_leaves_what_is_wrong_to_the_settings(tmp_path: Path, text: str) -> None:
     file = tmp_path / "aldis.toml"
     file.write_bytes(text.encode("latin-1"))
     assert quick_data_dir(file, {}) is None
     assert quick_data_dir(tmp_path / "missing.toml", {}) is None
+
+
+def test_the_quick_look_takes_a_relative_path_from_the_files_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("etc").mkdir()
+    file = Path("etc/aldis.toml")
+    for text in ("data_dir = 'kept'", "data_dir = '/srv/kept'", ""):
+        file.write_text(text)
+        for config, environ in ((file, {}), (None, {"ALDIS_CONFIG": str(file)})):
+            assert quick_data_dir(config, environ) == load(config, environ, AldisSettings).data_dir
 
 
 @pytest.mark.parametrize(

@@ -301,3 +301,26 @@ def test_whatever_stands_in_the_file_gives_settings_or_printable_problems(name: 
 )
 def test_whatever_stands_in_the_environment_gives_settings_or_printable_problems(name: str, value: str) -> None:
     assert all(line.isprintable() for line in outcome(None, {name: value}))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('data_dir = ""', 'data_dir = "" (aldis.toml): must not be empty'),
+        ('data_dir = "a\\u0000b"', 'data_dir = "a\\u0000b" (aldis.toml): holds a NUL'),
+        ('data_dir = "~/aldis"', 'data_dir = "~/aldis" (aldis.toml): ~ is not expanded'),
+        ('[admin]\ntoken_file = "~/token"', 'admin.token_file = "~/token" (aldis.toml): ~ is not expanded'),
+        ('[admin]\ntoken_file = "a\\u0000b"', 'admin.token_file = "a\\u0000b" (aldis.toml): holds a NUL'),
+        ('[database]\nurl = "sqlite:///a\\u0000b"', "database.url = ******** (aldis.toml): holds a NUL"),
+        ('[database]\nurl = "sqlite:///~/aldis.db"', "database.url = ******** (aldis.toml): ~ is not expanded"),
+    ],
+)
+def test_what_can_be_no_path_is_refused(file: Path, text: str, words: str) -> None:
+    (problem,) = problems(text)
+    assert problem.startswith(words)
+    assert ";" in problem
+
+
+def test_what_can_be_no_path_is_refused_in_a_variable_too(file: Path) -> None:
+    assert problems("", {"ALDIS_DATA_DIR": ""}) == ['data_dir = "" (ALDIS_DATA_DIR): must not be empty; name a file or folder']
+    assert load(None, {"ALDIS_DATA_DIR": "a~b/~"}, AllSettings).data_dir == Path("a~b/~")

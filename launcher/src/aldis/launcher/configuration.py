@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from aldis.core.service.text import path_fault
 from aldis.launcher.failure import Failure
 
 if TYPE_CHECKING:
@@ -28,15 +29,18 @@ def load_settings(config: Path | None) -> "AldisSettings":
 
 def quick_data_dir(config: Path | None, environ: Mapping[str, str]) -> Path | None:
     """Where a running server listens for commands; None if that takes a look at all settings, such as to say what is wrong with them."""
-    if "ALDIS_DATA_DIR" in environ:
-        return Path(environ["ALDIS_DATA_DIR"])
     try:
-        return Path(_table(config, environ).get("data_dir", "data"))
+        if "ALDIS_DATA_DIR" in environ:
+            return _usable(environ["ALDIS_DATA_DIR"])
+        named = config or environ.get("ALDIS_CONFIG")
+        path = Path(named) if named else next((Path(name) for name in FILES if Path(name).is_file()), None)
+        table = {} if path is None else tomllib.loads(path.read_bytes().decode())
+        return path.parent / _usable(table["data_dir"]) if path and "data_dir" in table else Path("data")
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
-def _table(config: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
-    named = config or environ.get("ALDIS_CONFIG")
-    path = Path(named) if named else next((Path(name) for name in FILES if Path(name).is_file()), None)
-    return {} if path is None else tomllib.loads(path.read_bytes().decode())
+def _usable(text: object) -> Path:
+    if not isinstance(text, str) or path_fault(text):
+        raise ValueError("no path")
+    return Path(text)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from aldis.core.service.settings import SecretUrl, Section, Settings
+from aldis.core.service.text import path_fault
 from aldis.core.xmpp.errors.stanza import JidMalformed
 from aldis.core.xmpp.jid import Jid
 
@@ -45,6 +46,8 @@ def _database_url(value: SecretUrl) -> SecretUrl:
     url = value.get_secret_value()
     if url and (not url.startswith("sqlite:///") or url in ("sqlite:///", "sqlite:///:memory:")):
         raise ValueError("must be sqlite:///PATH (sqlite:////PATH if absolute); mend it or leave it out")
+    if fault := path_fault(url.removeprefix("sqlite:///")) if url else "":
+        raise ValueError(fault)
     return value
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from aldis.core.service.collected import Collected, Names
 from aldis.core.service.problems import SettingsError, line, shown, unknown
 from aldis.core.service.schema import PREFIX, Known
-from aldis.core.service.text import quoted
+from aldis.core.service.text import path_fault, quoted
 
 CONFIG = "ALDIS_CONFIG"
 KUBERNETES = re.compile(r"(tcp|udp)://")
@@ -60,7 +60,7 @@ def in_folder(known: Mapping[Names, Known], data: dict[str, Any], folder: Path) 
         for key in path[:-1]:
             table = table.get(key) if isinstance(table, dict) else None
         for name in names:
-            if isinstance(table, dict) and isinstance(table.get(name), str) and table[name]:
+            if isinstance(table, dict) and isinstance(table.get(name), str) and not path_fault(table[name]):
                 table[name] = str(folder / table[name])
 
 
@@ -75,7 +75,15 @@ def collect(known: Mapping[Names, Known], data: dict[str, Any], name: str, envir
         if setting.secret:
             _secret_from_file(collected, setting, collected.drop(_file_path(setting.path)), name, f"{setting.name}_file")
     _from_environment(collected, known, environ, shared=shared)
+    _find_no_paths(collected, known)
     return collected
+
+
+def _find_no_paths(collected: Collected, known: Mapping[Names, Known]) -> None:
+    for path, setting in known.items():
+        text = collected.value_at(path) if setting.kind is Path else None
+        if isinstance(text, str) and (fault := path_fault(text)):
+            collected.problems.append(line(setting.name, shown(text), collected.origins.get(path), fault))
 
 
 def _file_path(path: Names) -> Names:
@@ -95,6 +103,9 @@ def _secret_from_file(collected: Collected, setting: Known, file: Any, origin: s
         return
     if not isinstance(file, str):
         collected.problems.append(line(name, shown(file), origin, "must be a path in quotes; name the file that holds the secret"))
+        return
+    if fault := path_fault(file):
+        collected.problems.append(line(name, shown(file), origin, fault))
         return
     if collected.origins.get(setting.path) == origin:
         collected.problems.append(line(name, shown(file), origin, f"{setting.name} is set as well; keep one of the two"))

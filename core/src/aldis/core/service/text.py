@@ -20,6 +20,20 @@ def quoted(text: str, limit: int = 200) -> str:
     return one_line(json.dumps(text, ensure_ascii=False))
 
 
+def path_fault(text: str) -> str:
+    """What is wrong with the text of a path, with the mend; empty if nothing is.
+
+    A `~` is the shell's: a service may run without a HOME, or as another user than the one who wrote the settings.
+    """
+    if not text:
+        return "must not be empty; name a file or folder"
+    if "\0" in text:
+        return "holds a NUL character, which no path can; mend it"
+    if text.startswith("~"):
+        return "~ is not expanded here; write the home folder's path out, or ./~ if that is its name"
+    return ""
+
+
 def one_line(text: str) -> str:
     r"""The text with everything in it that is not printable as `\uXXXX`."""
     return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
