@@ -6,21 +6,22 @@ import os
 from pathlib import Path
 
 from aldis.launcher.configuration import load_settings
+from aldis.launcher.output import say
 
 
 def run(options: argparse.Namespace) -> int:
     """Name what is wrong, or print what is in effect."""
     settings = load_settings(options.config)
     if options.action == "check":
-        print(json.dumps({"ok": True}) if options.json else f"{_source(options.config)}: no problems")
+        say(json.dumps({"ok": True}) if options.json else f"{_source(options.config)}: no problems")
         return 0
     from aldis.core.service.settings import show  # noqa: PLC0415  pydantic is heavy
 
     shown = show(settings)
     if options.json:
-        print(json.dumps({"ok": True, "settings": {item.name: {"value": item.value, "origin": item.origin} for item in shown}}))
+        say(json.dumps({"ok": True, "settings": {item.name: {"value": item.value, "origin": item.origin} for item in shown}}))
     else:
-        print("\n".join(item.line() for item in shown))
+        say("\n".join(item.line() for item in shown))
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aldis.launcher.configuration import load_settings
 from aldis.launcher.lock import locked
+from aldis.launcher.output import say
 
 if TYPE_CHECKING:
     from aldis.launcher.settings import AldisSettings
@@ -21,10 +22,10 @@ def run(options: argparse.Namespace) -> int:
         with locked(settings.data_dir, "aldis migrate", patience=15.0):
             files = asyncio.run(_migrate(settings))
     if options.json:
-        print(json.dumps({"ok": not (options.check and files), "pending" if options.check else "applied": files}))
+        say(json.dumps({"ok": not (options.check and files), "pending" if options.check else "applied": files}))
     else:
         word = "pending" if options.check else "applied"
-        print("\n".join(f"{word}: {file}" for file in files) or "nothing to do")
+        say("\n".join(f"{word}: {file}" for file in files) or "nothing to do")
     return 1 if options.check and files else 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from aldis.launcher.configuration import load_settings, quick_data_dir
 from aldis.launcher.control_client import ask
 from aldis.launcher.failure import Failure
+from aldis.launcher.output import say
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     answer = ask(data_dir, {"do": "status", "sessions": options.json or options.sessions})
     if answer is None:
         raise Failure(f"data_dir = {data_dir}: no server is running there; start one with `aldis serve`", condition="not-running")
-    print(json.dumps(answer) if options.json else "\n".join(lines(answer)))
+    say(json.dumps(answer) if options.json else "\n".join(lines(answer)))
     return 0
 
 

@@ -10,11 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from aldis.core.service.text import one_line
 from aldis.launcher.arguments import WITH_PASSWORD
 from aldis.launcher.configuration import load_settings, quick_data_dir
 from aldis.launcher.control_client import ask
 from aldis.launcher.failure import Failure
 from aldis.launcher.lock import Held, locked
+from aldis.launcher.output import say
 
 if TYPE_CHECKING:
     from aldis.launcher.settings import AldisSettings
@@ -32,11 +34,11 @@ def run(options: argparse.Namespace) -> int:
         question["password"] = _password(options)
     answer = _answer(options.config, question)
     if options.json:
-        print(json.dumps(answer))
+        say(json.dumps(answer))
     elif options.action == "list":
-        sys.stdout.write("".join(f"{account['jid']}{'  disabled' if account['disabled'] else ''}\n" for account in answer["accounts"]))
+        say("\n".join(f"{account['jid']}{'  disabled' if account['disabled'] else ''}" for account in answer["accounts"]))
     else:
-        print(f"{options.jid}: {DONE[options.action]}")
+        say(f"{one_line(options.jid)}: {DONE[options.action]}")
     return 0
 
 
@@ -76,7 +78,7 @@ def _password(options: argparse.Namespace) -> str:
             "there is no terminal to ask for the password; give --password-stdin (or --password)", code=2, condition="no-password"
         )
     try:
-        password = getpass.getpass(f"Password for {options.jid}: ")
+        password = getpass.getpass(f"Password for {one_line(options.jid)}: ")
         if getpass.getpass("The same again: ") != password:
             raise Failure("the two passwords differ; nothing was changed")
     except EOFError:

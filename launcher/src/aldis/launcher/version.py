@@ -4,11 +4,13 @@ import argparse
 import json
 from importlib.metadata import version
 
+from aldis.launcher.output import say
+
 
 def run(options: argparse.Namespace) -> int:
     """Print the version."""
     text = installed()
-    print(json.dumps({"ok": True, "version": text}) if options.json else f"aldis {text}")
+    say(json.dumps({"ok": True, "version": text}) if options.json else f"aldis {text}")
     return 0
 
 
