@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from aldis.gateway.net.certificates import ensure_self_signed
 from tests.integration.launched import ALDIS, SECONDS, Site
 
 
@@ -142,9 +143,37 @@ def test_a_wrong_setting_is_one_line_with_its_mend_and_exit_code_2(site: Site, m
     assert not site.data.exists()
 
 
-def test_a_certificate_that_is_not_there_is_named(site: Site) -> None:
-    site.write("[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'")
-    assert "cert.pem" in refusal(site)
+@pytest.mark.parametrize(
+    ("certificate", "key", "words"),
+    [
+        ("missing.crt", "a.key", "tls.certificate: missing.crt does not exist; "),
+        ("a.crt", "missing.key", "tls.key: missing.key does not exist; "),
+        ("aldis.toml", "a.key", "tls.certificate: aldis.toml is not PEM; "),
+        ("a.crt", "aldis.toml", "tls.key: aldis.toml is not a PEM private key; "),
+        ("a.crt", "b.key", "tls.key: b.key does not belong to the certificate in a.crt; "),
+    ],
+)
+def test_a_certificate_that_can_not_be_used_is_named_before_anything_is_made(site: Site, certificate: str, key: str, words: str) -> None:
+    for name in ("a", "b"):
+        made = ensure_self_signed(site.path / name, ["localhost"])
+        for path, suffix in zip(made, ("crt", "key"), strict=True):
+            path.rename(site.path / f"{name}.{suffix}")
+    site.write(f"[tls]\ncertificate = '{certificate}'\nkey = '{key}'")
+    assert refusal(site, code=2).startswith(f"aldis: {words}")
+    assert site.aldis("config", "check", code=2).stderr.startswith(f"aldis: {words}")
+    assert not site.data.exists()
+    site.write("[tls]\ncertificate = 'a.crt'\nkey = 'a.key'")
+    assert site.aldis("config", "check").stdout == "aldis.toml: no problems\n"
+
+
+@pytest.mark.parametrize("host", ["300.0.0.1", "a" * 64, "a\\u0000b", " "])
+def test_a_host_that_is_none_is_named(site: Site, host: str) -> None:
+    file = site.path / "aldis.toml"
+    file.write_text(file.read_text().replace("127.0.0.1", host))
+    for done in (site.aldis("serve", code=2), site.aldis("config", "check", code=2)):
+        assert done.stderr.startswith("aldis: c2s.host = ")
+        assert done.stderr.count("\n") == 1
+    assert not site.data.exists()
 
 
 def test_a_database_that_is_none_is_named(site: Site) -> None:

@@ -45,8 +45,8 @@ def loaded(tmp_path: Path, text: str, environ: Mapping[str, str]) -> AldisSettin
 
 
 def test_one_section_holds_the_limits_of_all(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, "[limits]\nstanza_bytes = 1000\nroster_items = 5\nauth_failures_per_minute = 7", {})
-    assert (settings.limits.stanza_bytes, settings.limits.roster_items, settings.limits.auth_failures_per_minute) == (1000, 5, 7)
+    settings = loaded(tmp_path, "[limits]\nstanza_bytes = 20000\nroster_items = 5\nauth_failures_per_minute = 7", {})
+    assert (settings.limits.stanza_bytes, settings.limits.roster_items, settings.limits.auth_failures_per_minute) == (20000, 5, 7)
 
 
 def test_the_services_own_checks_hold_in_the_whole(tmp_path: Path) -> None:
@@ -59,3 +59,23 @@ def test_a_number_of_shards_that_nobody_owns_is_refused_with_its_origin(tmp_path
     check_shards(loaded(tmp_path, "[bus]\nshards = 3", {}), 3)
     with pytest.raises(SettingsError, match=r"bus\.shards = 2 \(ALDIS_BUS__SHARDS\): one process holds 1 shard;"):
         check_shards(loaded(tmp_path, "", {"ALDIS_BUS__SHARDS": "2"}), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[c2s]\nport = 5300\ntls_port = 5300", r"c2s\.port = 5300 \(.*\): c2s\.tls_port is 5300 as well; "),
+        ("[c2s]\nport = 5223", r"c2s\.port = 5223 \(.*\): c2s\.tls_port is 5223 as well; "),
+        ("[c2s]\nport = 0\ntls_port = 0", r"c2s\.port = 0 \(.*\): c2s\.tls_port is 0 as well"),
+        ("[limits]\nstanza_bytes = 9999", r"limits\.stanza_bytes = 9999 \(.*\): must be at least 10000.*; use 262144"),
+        ("[tls]\nkey = 'key.pem'", r"tls\.certificate \(.*\): is needed beside tls\.key"),
+    ],
+)
+def test_what_the_gateway_can_not_do_is_refused_with_its_mend(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        loaded(tmp_path, text, {})
+
+
+@pytest.mark.parametrize("number", [0, 10_000])
+def test_a_stanza_may_have_what_the_rfc_wants_at_least_or_have_no_limit(tmp_path: Path, number: int) -> None:
+    assert loaded(tmp_path, f"[limits]\nstanza_bytes = {number}", {}).limits.stanza_bytes == number

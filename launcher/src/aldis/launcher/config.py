@@ -13,6 +13,9 @@ def run(options: argparse.Namespace) -> int:
     """Name what is wrong, or print what is in effect."""
     settings = load_settings(options.config)
     if options.action == "check":
+        from aldis.launcher import preflight  # noqa: PLC0415  as heavy as the settings are
+
+        preflight.check(settings)
         say(json.dumps({"ok": True}) if options.json else f"{_source(options.config)}: no problems")
         return 0
     from aldis.core.service.settings import show  # noqa: PLC0415  pydantic is heavy

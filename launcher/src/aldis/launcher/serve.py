@@ -14,5 +14,6 @@ PATIENCE: Final = 15.0
 def run(options: argparse.Namespace) -> int:
     """Serve; what can't be served is told before the services are imported, which takes a second or two."""
     settings = load_settings(options.config)
+    import_module("aldis.launcher.preflight").check(settings)
     with locked(settings.data_dir, SERVE, patience=PATIENCE):
         return int(import_module("aldis.launcher.serving").serve(settings, options))

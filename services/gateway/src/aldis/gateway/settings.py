@@ -2,14 +2,22 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from aldis.core.service.sections import CommonSettings, Limit, OptionalPort, Seconds
 from aldis.core.service.settings import Section, Wrong
 
 EVERYWHERE: Final = "*"
+LEAST_STANZA_BYTES: Final = 10_000
+"""RFC 6120 §13.12: a server must not allow less."""
+
+
+def _stanza_bytes(value: int) -> int:
+    if 0 < value < LEAST_STANZA_BYTES:
+        raise ValueError(f"must be at least {LEAST_STANZA_BYTES}, since clients count on as much (RFC 6120 §13.12), or 0 for no limit")
+    return value
 
 
 class C2s(Section):
@@ -44,7 +52,9 @@ class Tls(Section):
 class Limits(Section):
     """What clients may use up; 0 = unlimited."""
 
-    stanza_bytes: Limit = Field(default=256 * 1024, description="Bytes of one stanza; before authentication 16 KiB at most.")
+    stanza_bytes: Annotated[Limit, AfterValidator(_stanza_bytes)] = Field(
+        default=256 * 1024, description="Bytes of one stanza, 10,000 or more; before authentication 16 KiB at most."
+    )
     unauthenticated_seconds: Seconds = Field(default=30.0, description="Time from connecting to being authenticated.")
     bind_seconds: Seconds = Field(default=30.0, description="Time from being authenticated to having a resource.")
     sasl_attempts: Limit = Field(default=3, description="Failed logins on one stream before it is closed.")
@@ -94,6 +104,10 @@ class GatewaySettings(CommonSettings):
             )
         if not (self.c2s.port or self.c2s.tls_port):
             raise Wrong("c2s.port", "c2s.tls_port is 0 as well, so that no client could connect; set one of the two")
+        if self.c2s.port == self.c2s.tls_port:
+            raise Wrong(
+                "c2s.port", f"c2s.tls_port is {self.c2s.port} as well; use two ports, such as 5222 and 5223, or set one of them to 0"
+            )
         if (self.tls.certificate is None) != (self.tls.key is None):
             missing, there = ("key", "certificate") if self.tls.key is None else ("certificate", "key")
             raise Wrong(f"tls.{missing}", f"is needed beside tls.{there}; set both, or neither to have a self-signed one made")
