@@ -119,16 +119,41 @@ def test_it_is_made_again_a_month_before_it_expires_and_when_its_key_is_lost(tmp
     assert load_context(certificate, key).names == {"localhost", "127.0.0.1", "::1"}
 
 
-@pytest.mark.parametrize("content", ["theirs", "rubbish"])
-def test_an_operators_file_is_never_overwritten(tmp_path: Path, content: str) -> None:
+def test_an_operators_file_is_never_overwritten(tmp_path: Path) -> None:
     certificate = tmp_path / "self-signed.crt"
     key = tmp_path / "self-signed.key"
     secret = fresh_key()
-    certificate.write_bytes(pem(Authority().issue(["old.lit"], secret)) if content == "theirs" else b"rubbish")
+    certificate.write_bytes(pem(Authority().issue(["old.lit"], secret)))
     key.write_bytes(key_pem(secret))
     before = certificate.read_bytes(), key.read_bytes()
     assert ensure_self_signed(tmp_path, ["localhost"], now=NOW) == (certificate, key)
     assert (certificate.read_bytes(), key.read_bytes()) == before
+    key.unlink()
+    with pytest.raises(
+        CertificateProblem, match=r"data_dir: .*self-signed\.crt was not made by aldis, and self-signed\.key is not beside it; "
+    ):
+        ensure_self_signed(tmp_path, ["localhost"], now=NOW)
+    assert certificate.read_bytes() == before[0]
+
+
+def test_rubbish_in_place_of_the_certificate_is_a_problem_and_stays(tmp_path: Path) -> None:
+    certificate, _ = ensure_self_signed(tmp_path, ["localhost"], now=NOW)
+    certificate.write_bytes(b"rubbish")
+    with pytest.raises(CertificateProblem, match=r"data_dir: .*self-signed\.crt is no certificate; remove it, and a new one is made"):
+        ensure_self_signed(tmp_path, ["localhost"], now=NOW)
+    assert certificate.read_bytes() == b"rubbish"
+
+
+@pytest.mark.parametrize("left", [None, b"", b"\n"], ids=["missing", "empty", "blank"])
+@pytest.mark.parametrize("suffix", ["crt", "key"])
+def test_what_is_missing_or_empty_of_our_own_is_made_again(tmp_path: Path, left: bytes | None, suffix: str) -> None:
+    files = ensure_self_signed(tmp_path, ["localhost"], now=NOW)
+    damaged = tmp_path / f"self-signed.{suffix}"
+    damaged.unlink()
+    if left is not None:
+        damaged.write_bytes(left)
+    assert ensure_self_signed(tmp_path, ["localhost"], now=NOW) == files
+    assert load_context(*files, now=NOW).warnings == ()
 
 
 def test_a_key_that_is_none_of_ours_is_a_problem_and_stays(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ CERTIFICATE_FILE = "self-signed.crt"
 KEY_FILE = "self-signed.key"
 
 _MARK = "Aldis self-signed certificate"  # the issuer's organisation: only a certificate that says so is ever replaced
+_MEND = "remove it, and a new one is made, or set tls.certificate and tls.key"
 _LIFE = timedelta(days=825)  # the most that Apple's clients take
 _RENEW_BEFORE = timedelta(days=30)
 _CLOCK_SKEW = timedelta(hours=1)
@@ -30,26 +31,34 @@ def ensure_self_signed(directory: Path, domains: Sequence[str], *, now: datetime
     """Return the paths of a self-signed certificate for these domains and of its key, making what is missing.
 
     The certificate is made again when the domains changed, a month before it expires, or when the key is another; the key is
-    kept, so that those who trust it go on. A file of these names that somebody else put there is used and never written.
+    kept, so that those who trust it go on. A file of these names that somebody else put there is used and never written; one
+    that is of no use is left to the operator, since nobody can tell whose it was, unless it is empty.
     """
     moment = now or datetime.now(UTC)
     certificate, key = directory / CERTIFICATE_FILE, directory / KEY_FILE
     present = _certificate_in(certificate)
-    if certificate.exists() and (present is None or not _is_ours(present)):
+    if present is not None and not _is_ours(present):
+        if not key.exists():
+            raise CertificateProblem(f"data_dir: {certificate} was not made by aldis, and {KEY_FILE} is not beside it; {_MEND}")
         return certificate, key
-    private = _key_in(key) if key.exists() else _make_key(key)
+    private = _make_key(key) if _is_blank(key) else _key_in(key)
     if present is None or not _is_current(present, private, domains, moment):
         _write(certificate, _make_certificate(private, domains, moment).public_bytes(serialization.Encoding.PEM), 0o644)
     return certificate, key
 
 
+def _is_blank(path: Path) -> bool:
+    """Tell whether there is nothing in a file, or no file; a disk that was full may leave an empty one."""
+    return not path.exists() or not read_file(path, "data_dir").strip()
+
+
 def _certificate_in(path: Path) -> x509.Certificate | None:
-    if not path.exists():
+    if _is_blank(path):
         return None
     try:
         return x509.load_pem_x509_certificate(read_file(path, "data_dir"))
     except ValueError:
-        return None
+        raise CertificateProblem(f"data_dir: {path} is no certificate; {_MEND}") from None
 
 
 def _key_in(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -58,7 +67,7 @@ def _key_in(path: Path) -> ec.EllipticCurvePrivateKey:
     except (TypeError, ValueError):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CertificateProblem(f"data_dir: {path} is no key made by aldis; remove it, or set tls.certificate and tls.key")
+        raise CertificateProblem(f"data_dir: {path} is no key made by aldis; {_MEND}")
     return key
 
 
