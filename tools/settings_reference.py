@@ -24,7 +24,8 @@ JSON or has commas between its items. A setting marked *secret* can also be read
 `_FILE` behind the variable's name. `aldis config check` names every wrong setting and how to mend it, `aldis config show` prints what is
 in effect and where each value comes from.
 
-Relative paths are relative to the folder in which the server is started. In limits, 0 means unlimited.
+A relative path in the file is relative to the file's own folder; one in a variable, in `database.url` or by default is relative to the
+folder in which the command is given. `~` is not expanded: a path that begins with it is refused. In limits, 0 means unlimited.
 """
 NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path", tuple: "list", list: "list"}
 
