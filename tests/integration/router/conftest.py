@@ -204,6 +204,8 @@ class Cluster:
             yield
         finally:
             await self.stop()
+            for task in list(self.process._tasks):
+                task.cancel()
             ended.set()
             await owner
 

@@ -3,11 +3,15 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from aldis.core.bus.names import router_queue
 from aldis.core.contracts.accounts import AccountDisabled
 from aldis.core.contracts.base import Origin
 from aldis.core.service.clock import SystemClock
 from aldis.core.shards.slots import shard_of
+from aldis.router.domain.roster import Roster
+from aldis.router.store import Store
 from tests.integration.router.conftest import Client
 
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
@@ -164,3 +168,27 @@ async def test_what_waits_for_a_resource_comes_after_the_answer_that_gives_it(cl
         juliet.sends("message", "chat", "romeo@example.org/phone", f"<body>{n}</body>")
     await heir.until(lambda: heir.jid)
     assert heir.before_bound == []
+
+
+async def test_a_shard_that_stands_still_is_found_out_and_one_that_works_is_not(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    romeo = await cluster.client("romeo", "orchard", 0)
+    gate = asyncio.Event()
+    reads = Store.roster
+
+    async def slow(store: Store, account: str) -> Roster:
+        await gate.wait()
+        return await reads(store, account)
+
+    monkeypatch.setattr(Store, "roster", slow)
+    romeo.sends("presence")
+    runners = [router.runner for router in cluster.routers]
+    before: list[dict[int, tuple[int, int]]] = [{}, {}]
+    async with asyncio.timeout(5):
+        while not any(before):
+            await asyncio.sleep(0.01)
+            before = [runner.working() for runner in runners]
+    standing = [runner.standing(earlier) for runner, earlier in zip(runners, before, strict=True)]
+    assert any(standing) or cluster.faults is not None
+    gate.set()
+    await romeo.receives(f"presence - {romeo.jid}")
+    assert [runner.standing(earlier) for runner, earlier in zip(runners, before, strict=True)] == [{}, {}]

@@ -115,6 +115,11 @@ class ShardOwner(Generic[S]):
         if self._remembers_until is not None:
             self._forget_seen()
 
+    @property
+    def oldest(self) -> int | None:
+        """The mark of the oldest turn that is not over, if there is one; the same for long means that the shard stands still."""
+        return self._turns[0].mark if self._turns else None
+
     def discard(self) -> None:
         """Drop the state, timers and unconfirmed output."""
         self._output.dead = True

@@ -117,6 +117,19 @@ class ShardRunner(Generic[S]):
             await self._registry.release(shard, running.output.epoch)
             self._log.info("shard.released", shard=shard, epoch=running.output.epoch)
 
+    def standing(self, before: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+        """The shards with work that has not moved since `before`, an earlier answer of `working`."""
+        now = self.working()
+        return {shard: place for shard, place in now.items() if before.get(shard) == place}
+
+    def working(self) -> dict[int, tuple[int, int]]:
+        """Where each shard is that has work: its epoch and its oldest turn."""
+        return {
+            shard: (running.output.epoch, running.owner.oldest)
+            for shard, running in self.running.items()
+            if running.owner.oldest is not None
+        }
+
     async def stop(self) -> None:
         """Take no more, hand every shard over, and wait for what lost ones had begun.
 

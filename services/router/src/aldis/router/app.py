@@ -1,5 +1,6 @@
 """The router: its features, and the process that owns shards of users."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -52,6 +53,8 @@ BAD_TO: Final = int(Flag.BAD_TO)
 PATIENCE: Final = 3.0
 """Seconds that the directory has to tell whether there is an account."""
 REMEMBERED: Final = 10_000
+STANDSTILL: Final = 30.0
+"""Seconds without progress after which a shard counts as standing still: longer than anything that it waits for."""
 
 
 def migrations() -> MigrationSet:
@@ -289,6 +292,7 @@ class Router:
             await self._bus.declare(router_queue(shard))
         for shard in self._owns:
             await self.runner.acquire(shard)
+        _ = self._process.spawn("router progress", self._watch(self.runner))
         _ = self._process.spawn("router shards", self.runner.run())
 
     async def stop(self) -> None:
@@ -298,6 +302,18 @@ class Router:
         for subscription in self._subscriptions:
             await subscription.cancel()
         self._subscriptions.clear()
+
+    async def _watch(self, runner: ShardRunner[UserSession]) -> None:
+        """Be not ready while a shard stands still: whoever starts the process anew mends it, and nobody else will."""
+        before: dict[int, tuple[int, int]] = {}
+        while True:
+            await asyncio.sleep(STANDSTILL)
+            standing = runner.standing(before)
+            before = runner.working()
+            reason = f"no progress for {STANDSTILL:g} s in shard {', '.join(map(str, standing))}" if standing else None
+            if standing:
+                self._log.error("shard.stands-still", shards=sorted(standing))
+            self._process.readiness.set("router progress", reason)
 
     def users(self) -> dict[str, list[UserSession]]:
         """The sessions of every account that has one, for `aldis status`."""
