@@ -164,7 +164,34 @@ def test_a_misspelt_variable_is_told(file: Path) -> None:
 
 
 def test_what_kubernetes_puts_into_the_environment_is_no_setting(file: Path) -> None:
-    load(None, {"ALDIS_C2S_PORT": "tcp://10.0.0.1:5222", "ALDIS_ROUTER_SERVICE_HOST": "10.0.0.1"}, AllSettings)
+    environ: dict[str, str] = {}
+    for service in ("ALDIS", "ALDIS_C2S", "ALDIS_METRICS"):
+        environ |= {
+            f"{service}_SERVICE_HOST": "10.0.0.1",
+            f"{service}_SERVICE_PORT": "5222",
+            f"{service}_SERVICE_PORT_XMPP_CLIENT": "5222",
+            f"{service}_PORT": "tcp://10.0.0.1:5222",
+            f"{service}_PORT_5222_TCP": "tcp://10.0.0.1:5222",
+            f"{service}_PORT_5222_TCP_PROTO": "tcp",
+            f"{service}_PORT_5222_TCP_PORT": "5222",
+            f"{service}_PORT_5222_TCP_ADDR": "10.0.0.1",
+        }
+    load(None, environ, AllSettings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "mend"),
+    [
+        ("ALDIS_FOO", "leave it out"),
+        ("ALDIS_C2S", "c2s is a section, whose settings are ALDIS_C2S__NAME"),
+        ("ALDIS_DOMAIN", "did you mean ALDIS_DOMAINS?"),
+        ("ALDIS_PORT", "did you mean ALDIS_C2S__PORT?"),
+        ("ALDIS_", "leave it out"),
+    ],
+)
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_variable_outside_of_a_section_is_told_too(file: Path, variable: str, mend: str, shared: bool) -> None:
+    assert problems("", {variable: "1"}, shared=shared) == [f"{variable}: there is no such setting; {mend}"]
 
 
 def test_a_service_leaves_the_sections_of_others_alone_but_not_its_own(file: Path) -> None:

@@ -13,8 +13,10 @@ from aldis.core.service.schema import PREFIX, Known
 from aldis.core.service.text import path_fault, quoted
 
 CONFIG = "ALDIS_CONFIG"
-KUBERNETES = re.compile(r"(tcp|udp)://")
-"""Kubernetes sets `ALDIS_C2S_PORT=tcp://…` for a service named aldis-c2s; that is not an attempt at a setting."""
+KUBERNETES = re.compile(
+    r".*_SERVICE_(HOST|PORT(_\w+)?)=.*|.*_PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.*|.*_PORT_\d+_(TCP|UDP|SCTP)_\w+=.*"
+)
+"""What Kubernetes sets in each container for a service named aldis-c2s, such as `ALDIS_C2S_PORT=tcp://…`: no attempt at a setting."""
 
 
 def read_toml(path: Path | None, environ: Mapping[str, str], search: Sequence[Path]) -> tuple[dict[str, Any], str, Path]:
@@ -136,12 +138,17 @@ def _from_environment(collected: Collected, known: Mapping[Names, Known], enviro
                 collected.problems.append(line(variable, None, None, f"{setting.variable} is set as well; keep one of the two"))
             else:
                 _secret_from_file(collected, setting, text, variable, variable)
-        elif "__" in variable:
+        elif KUBERNETES.fullmatch(f"{variable}={text}"):
+            continue
+        else:
             path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
-            if not shared or path[0] in sections:
-                collected.problems.append(line(variable, None, None, f"there is no such setting; {_as_variable(unknown(path, known))}"))
-        elif variable in slips and not KUBERNETES.match(text):
-            collected.problems.append(line(variable, None, None, f"there is no such setting; did you mean {slips[variable]}?"))
+            if path[1:] and shared and path[0] not in sections:
+                continue
+            if path in {(section,) for section in sections} - known.keys():
+                mend = f"{path[0]} is a section, whose settings are {variable}__NAME"
+            else:
+                mend = f"did you mean {slips[variable]}?" if variable in slips else _as_variable(unknown(path, known))
+            collected.problems.append(line(variable, None, None, f"there is no such setting; {mend}"))
 
 
 def _as_variable(mend: str) -> str:
