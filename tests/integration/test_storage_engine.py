@@ -76,6 +76,13 @@ async def test_the_file_is_its_owners_alone(database: Database) -> None:
     assert modes == {"a.db": 0o600, "a.db-wal": 0o600, "a.db-shm": 0o600}
 
 
+async def test_folders_that_are_missing_are_made_its_owners_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/one/two/a.db", durable=False)
+    await database.open()
+    await database.close()
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "one", tmp_path / "one/two")] == [0o700, 0o700]
+
+
 async def test_a_commit_is_synced_unless_said_otherwise(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/a.db")
     await database.open()

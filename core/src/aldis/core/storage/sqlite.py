@@ -33,8 +33,9 @@ def database_path(url: str) -> Path:
 
 
 def create_file(path: Path) -> None:
-    """Make the file readable to its owner only before SQLite does it with the umask; SQLite's side files follow its mode."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the file, and folders that are missing, the owner's alone; SQLite would do it with the umask, and its side files follow."""
+    for folder in reversed(path.parents):
+        folder.mkdir(mode=0o700, exist_ok=True)  # each by itself: `parents` would have the umask's mode
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
