@@ -15,7 +15,7 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "check":
         from aldis.launcher import preflight  # noqa: PLC0415  as heavy as the settings are
 
-        preflight.check(settings)
+        preflight.check(settings, code=2)
         say(json.dumps({"ok": True}) if options.json else f"{_source(options.config)}: no problems")
         return 0
     from aldis.core.service.settings import show  # noqa: PLC0415  pydantic is heavy

@@ -8,11 +8,11 @@ from aldis.launcher.failure import Failure
 from aldis.launcher.settings import AldisSettings
 
 
-def check(settings: AldisSettings) -> None:
+def check(settings: AldisSettings, *, code: int) -> None:
     """Raise a `Failure` with a line for whatever the services would refuse at their start; makes nothing."""
     problems = [*_hosts(settings), *_certificate(settings)]
     if problems:
-        raise Failure(*problems, code=2, condition="wrong-settings")
+        raise Failure(*problems, code=code, condition="wrong-settings")
 
 
 def _hosts(settings: AldisSettings) -> Iterator[str]:

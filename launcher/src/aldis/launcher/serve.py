@@ -9,11 +9,13 @@ from aldis.launcher.lock import SERVE, locked
 
 PATIENCE: Final = 15.0
 """Seconds to wait for a command that works on the store, such as `aldis user add`."""
+MAY_PASS: Final = 1
+"""The exit code where another start may do better, since a disk or a name server was not there yet; with 2 systemd does not try."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve; what can't be served is told before the services are imported, which takes a second or two."""
     settings = load_settings(options.config)
-    import_module("aldis.launcher.preflight").check(settings)
+    import_module("aldis.launcher.preflight").check(settings, code=MAY_PASS)
     with locked(settings.data_dir, SERVE, patience=PATIENCE):
         return int(import_module("aldis.launcher.serving").serve(settings, options))
