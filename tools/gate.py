@@ -22,6 +22,8 @@ STATIC = {
     "types": ("mypy", "--no-error-summary"),
     "imports": ("lint-imports",),
 }
+WORKERS = ("--numprocesses=2", "--dist=worksteal")
+"""Most tests wait for sockets and timers as much as they work, and runs are sized for two cores."""
 FAST = ("tests/unit", "tests/property", "tests/scenarios")
 
 
@@ -33,13 +35,12 @@ class Gate:
     timeout: int
     """Seconds for all of pytest, so that nothing hangs."""
     debian: bool = False
-    scripts: bool = False
     soak: bool = False
 
 
 GATES = {
     "check": Gate((*FAST, "-m", "not soak", "--fault-seeds=10"), timeout=300),
-    "test": Gate(("tests", "-m", "not soak", "--fault-seeds=10"), timeout=780, debian=True, scripts=True),
+    "test": Gate(("tests", "-m", "not soak", "--fault-seeds=10"), timeout=780, debian=True),
     "soak": Gate((*FAST, "tests/integration", "--fault-seeds=200", "--timeout=900"), timeout=7200, soak=True),
 }
 
@@ -132,7 +133,7 @@ def pytest(gate: Gate, tally: Tally) -> None:
     junit.unlink(missing_ok=True)
     arguments = [part for part in gate.pytest if not part.startswith("tests") or (ROOT / part).is_dir()]
     env = {"ALDIS_TEST_SOAK": "1"} if gate.soak else {}
-    code, why = run(["pytest", *arguments, f"--junitxml={junit}"], timeout=gate.timeout, quiet=False, env=env)
+    code, why = run(["pytest", *WORKERS, *arguments, f"--junitxml={junit}"], timeout=gate.timeout, quiet=False, env=env)
     if junit.exists():
         tally.add_junit(junit)
     if code != 0 and not tally.failed:
@@ -150,9 +151,6 @@ def main(name: str) -> int:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda item: step(item[0], item[1], tally, 300), STATIC.items()))
     pytest(gate, tally)
-    if gate.scripts:
-        for script in sorted((ROOT / "tests" / "e2e").glob("*.sh")):
-            step(str(script.relative_to(ROOT)), [str(script)], tally, 300)
 
     print(f"\nmake {name}: {time.monotonic() - started:.0f} s")
     for title, lines in (("did not run", tally.missed), ("failed", tally.failed)):
