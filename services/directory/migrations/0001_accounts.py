@@ -1,7 +1,7 @@
 """Accounts, what is kept of their passwords, who is still to be told of them, and the directory's own secrets."""
 
 from alembic.operations import Operations
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, LargeBinary, Text, UniqueConstraint
 
 
 def upgrade(op: Operations) -> None:
@@ -31,7 +31,7 @@ def upgrade(op: Operations) -> None:
         Column("kind", Text, primary_key=True),
         Column("service", Text, primary_key=True),
         Column("origin", Text, nullable=False),
-        Column("since", BigInteger, nullable=False),
+        Column("since", Float, nullable=False),
     )
     op.create_table(
         "directory_secrets",

@@ -150,7 +150,10 @@ async def test_who_authenticated_before_the_account_went_gets_no_resource(cluste
     before = SystemClock.time()
     bus = cluster.broker.buses[0]
     origin = Origin("directory 1", 1)
-    bus.publish(router_queue(shard_of("romeo@example.org", cluster.shards)), AccountDisabled(origin=origin, account="romeo@example.org"))
+    bus.publish(
+        router_queue(shard_of("romeo@example.org", cluster.shards)),
+        AccountDisabled(origin=origin, account="romeo@example.org", at=SystemClock.time()),
+    )
     await asyncio.sleep(0.05)
     late = await cluster.client("romeo", "orchard", 0, since=before)
     assert b"<not-authorized" in late.refused

@@ -124,6 +124,8 @@ class AccountDeleted(Message, frozen=True, kw_only=True, tag="account-deleted"):
     origin: Origin
     account: str
     reply_to: str
+    at: float = 0.0
+    """When, in seconds since 1970: who has authenticated since is somebody else."""
 
 
 class AccountForgotten(Message, frozen=True, kw_only=True, tag="account-forgotten"):
@@ -138,3 +140,5 @@ class AccountDisabled(Message, frozen=True, kw_only=True, tag="account-disabled"
 
     origin: Origin
     account: str
+    at: float = 0.0
+    """When, in seconds since 1970: who has authenticated since was let in again."""

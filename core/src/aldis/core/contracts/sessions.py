@@ -159,6 +159,7 @@ class SessionSnapshot(msgspec.Struct, frozen=True, array_like=True):
     seen: tuple[tuple[str, int, str], ...]
     """(origin session, origin n, effect) of recent deliveries whose inputs may come again."""
     peer: str = ""
+    since: float = 0.0
 
 
 class TakeoverAnswer(Message, frozen=True, kw_only=True, tag="takeover-answer"):

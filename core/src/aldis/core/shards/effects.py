@@ -12,6 +12,8 @@ class Effect(msgspec.Struct, frozen=True, array_like=True):
     account: str
     name: str
     stanza: Envelope
+    sessions: tuple[str, ...] = ()
+    """Ids of the account's sessions that it is for, as they were when the change was made: who came later has learnt of it otherwise."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -359,7 +359,9 @@ class Hub:
                 epoch=message.epoch,
                 gateway=self.queue,
                 sessions=tuple(
-                    SessionSnapshot(link.id, link.generation, link.jid, link.number, link.note, tuple(seen.get(link.id, ())), link.peer)
+                    SessionSnapshot(
+                        link.id, link.generation, link.jid, link.number, link.note, tuple(seen.get(link.id, ())), link.peer, link.since
+                    )
                     for link in links
                     if link.jid
                 ),

@@ -67,6 +67,7 @@ class ShardOwner(Generic[S]):
                 plain = Session(snapshot.session, snapshot.generation, answer.gateway, snapshot.jid, snapshot.peer)
                 plain.number = snapshot.number
                 plain.note = snapshot.note
+                plain.since = snapshot.since
                 session = self._service.restore(plain)
                 session.seen = set(snapshot.seen) or None
                 self._sessions[session.id] = session

@@ -162,7 +162,7 @@ class ShardRunner(Generic[S]):
 
     async def _take(self, shard: int) -> None:
         async with self._taking:
-            if not self._stopping and shard not in self.running:
+            if not self._stopping and shard in self._wanted and shard not in self.running:
                 await self._take_now(shard)
 
     async def _take_now(self, shard: int) -> None:

@@ -31,6 +31,7 @@ class Session:
         "peer",
         "replaced",
         "seen",
+        "since",
     )
 
     def __init__(self, id: str, generation: int, gateway: str, jid: str, peer: str) -> None:  # noqa: A002  the field's name
@@ -40,6 +41,8 @@ class Session:
         self.jid = jid
         self.account = jid.partition("/")[0]
         self.peer = peer
+        self.since = 0.0
+        """When its client asked to be authenticated, in seconds since 1970."""
         self.last: int | None = None
         self.number = 0
         self.note = b""

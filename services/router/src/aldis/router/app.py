@@ -71,7 +71,7 @@ class UserShard:
         self._shard = shard = Shard(tools, output, sessions, outbox, registry)
         self._messages = Messages(shard)
         self._presences = Presences(shard)
-        shard.changes = changes = Changes(shard, self._presences)
+        shard.changes = changes = Changes(shard)
         self._iqs = Iqs(shard, registry)
         self._subscriptions = Subscriptions(shard, changes)
         self._binding = Binding(shard, self._messages, self._iqs, self._presences)
@@ -83,6 +83,7 @@ class UserShard:
         restored = UserSession(session.id, session.generation, session.gateway, session.jid, session.peer)
         restored.number = session.number
         restored.note = session.note
+        restored.since = session.since
         self._presences.restore(restored)
         self._binding.restore(restored)
         return restored

@@ -39,4 +39,4 @@ class Context:
 
     def notice(self, account: Account, kind: Kind, services: tuple[str, ...]) -> Notice:
         """News that will be repeated under one origin until the services have confirmed it."""
-        return Notice(account, kind, f"{self.bus.incarnation}/{kind}/{secrets.token_hex(8)}", services)
+        return Notice(account, kind, f"{self.bus.incarnation}/{kind}/{secrets.token_hex(8)}", services, self.clock.time())

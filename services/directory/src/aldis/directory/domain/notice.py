@@ -28,3 +28,5 @@ class Notice:
     kind: Kind
     origin: str
     services: tuple[str, ...]
+    at: float
+    """When it happened, in seconds since 1970."""

@@ -166,7 +166,7 @@ class Notices:
             return False
         origin = Origin(notice.origin, 1)
         if notice.kind is Kind.DELETED:
-            bus.publish(queue, AccountDeleted(origin=origin, account=jid, reply_to=self._queue))
+            bus.publish(queue, AccountDeleted(origin=origin, account=jid, reply_to=self._queue, at=notice.at))
         else:
-            bus.publish(queue, AccountDisabled(origin=origin, account=jid), _Taken(self, notice))
+            bus.publish(queue, AccountDisabled(origin=origin, account=jid, at=notice.at), _Taken(self, notice))
         return True

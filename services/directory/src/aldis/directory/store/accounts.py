@@ -50,7 +50,7 @@ class SqlAccounts:
                 await connection.execute(accounts.update().where(_is(accounts, account)).values(disabled=following is State.DISABLED))
                 await connection.execute(notices.delete().where(_is(notices, account), notices.c.kind == Kind.DISABLED))
             if notice is not None:
-                await connection.execute(notices.insert(), _rows(notice, now))
+                await connection.execute(notices.insert(), _rows(notice))
 
         await self._database.submit(work)
 
@@ -89,7 +89,7 @@ class SqlAccounts:
                 last = (row.domain, row.localpart, row.kind)
                 known = grouped.get(last)
                 services = (*known.services, row.service) if known is not None else (row.service,)
-                grouped[last] = Notice(Account(row.domain, row.localpart), Kind(row.kind), row.origin, services)
+                grouped[last] = Notice(Account(row.domain, row.localpart), Kind(row.kind), row.origin, services, row.since)
             for notice in grouped.values():
                 yield notice
 
@@ -149,7 +149,7 @@ async def _remove(connection: AsyncConnection, account: Account) -> None:
     await connection.execute(notices.delete().where(_is(notices, account)))  # who is gone needn't be disabled
 
 
-def _rows(notice: Notice, now: int) -> list[dict[str, object]]:
+def _rows(notice: Notice) -> list[dict[str, object]]:
     return [
         {
             "domain": notice.account.domain,
@@ -157,7 +157,7 @@ def _rows(notice: Notice, now: int) -> list[dict[str, object]]:
             "kind": notice.kind,
             "service": service,
             "origin": notice.origin,
-            "since": now,
+            "since": notice.at,
         }
         for service in notice.services
     ]

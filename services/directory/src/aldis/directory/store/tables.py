@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -45,7 +46,7 @@ notices = Table(
     Column("kind", Text, primary_key=True),
     Column("service", Text, primary_key=True),
     Column("origin", Text, nullable=False),
-    Column("since", BigInteger, nullable=False),
+    Column("since", Float, nullable=False),
 )
 
 secrets = Table(

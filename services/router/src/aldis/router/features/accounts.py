@@ -34,7 +34,7 @@ class AccountEvents:
             self._shard.tools.drop("unknown-message")
             return None
         if isinstance(message, AccountDisabled):
-            self._binding.expelled(account, message.origin, "the account is disabled", turn)
+            self._binding.expelled(account, message.at, "the account is disabled", turn)
             return None
         return self._forget(account, message, turn)
 
@@ -59,8 +59,8 @@ class AccountEvents:
 
         await self._changes.once(message.origin, decide, turn)
         self._shard.tools.accounts.forget(account)
-        self._binding.deleted(account, message.origin, turn)
-        self._binding.expelled(account, message.origin, "the account was deleted", turn)
+        self._binding.deleted(account, message.at, message.origin, turn)
+        self._binding.expelled(account, message.at, "the account was deleted", turn)
         self._forgotten[message.origin] = None
         if len(self._forgotten) > REMEMBERED:
             self._forgotten.popitem(last=False)

@@ -29,8 +29,8 @@ class Binding:
         self._presences = presences
         self._over: dict[str, list[UserSession]] = {}
         """By full JID: sessions that an earlier owner ended, and that perhaps not everybody was told of."""
-        self._expelled: OrderedDict[str, tuple[Origin, float]] = OrderedDict()
-        """Accounts that went lately, why and when."""
+        self._expelled: OrderedDict[str, float] = OrderedDict()
+        """Accounts that went lately, and when."""
 
     def restore(self, session: UserSession) -> None:
         """Take in a session that was bound under an earlier owner."""
@@ -51,6 +51,7 @@ class Binding:
             self._shard.output.refuse_bind(message, error.to_xml(), turn)
             return None
         session = UserSession(message.origin.session, message.generation, message.gateway, str(jid), message.peer)
+        session.since = message.since
         return self._take(session, message, turn)
 
     def _take(self, session: UserSession, message: Bind, turn: Turn) -> Result:
@@ -87,8 +88,7 @@ class Binding:
         self._shard.output.mailboxes.post(session.id, self._answer, session, message, turn)
 
     def _check(self, message: Bind) -> None:
-        gone = self._expelled.get(message.account)
-        if gone is not None and message.since <= gone[1]:
+        if message.since <= self._expelled.get(message.account, -1.0):
             raise NotAuthorized("the account was deleted or disabled; authenticate again")
 
     def failed(self, work: object, error: StanzaError, turn: Turn) -> None:
@@ -170,23 +170,25 @@ class Binding:
             case _:
                 self._shard.tools.drop("session-gone")
 
-    def expelled(self, account: str, cause: Origin, text: str, turn: Turn) -> None:
-        """The account may not be used any more: its streams end, and who has authenticated before gets no resource."""
-        known = self._expelled.get(account)
-        if known is None or known[0] != cause:
-            self._expelled[account] = cause, self._shard.tools.clock.time()
-            if len(self._expelled) > MOST_EXPELLED:
-                self._expelled.popitem(last=False)
+    def expelled(self, account: str, at: float, text: str, turn: Turn) -> None:
+        """The account might not be used any more `at` that time: who has authenticated before gets no resource, or loses it."""
+        self._expelled[account] = max(at, self._expelled.pop(account, 0.0))
+        if len(self._expelled) > MOST_EXPELLED:
+            self._expelled.popitem(last=False)
         for session in self._of(account):
-            self._shard.output.close(session, "not-authorized", text, turn)
+            if session.since <= at:
+                self._shard.output.close(session, "not-authorized", text, turn)
 
-    def deleted(self, account: str, cause: Origin, turn: Turn) -> None:
-        """The account is gone: its sessions do nothing more, and their contacts are told with the change itself."""
+    def deleted(self, account: str, at: float, cause: Origin, turn: Turn) -> None:
+        """The account was deleted `at` that time: its sessions do nothing more, and their contacts are told with the change itself."""
         for session in self._of(account):
-            self._end_early(session, cause, turn)
-            session.presence = None
-            session.directed = set()
-        self._shard.users.pop(account, None)
+            if session.since <= at:
+                self._end_early(session, cause, turn)
+                session.presence = None
+                session.directed = set()
+        user = self._shard.users.get(account)
+        if user is not None and not user.resources:
+            del self._shard.users[account]
 
     def _of(self, account: str) -> list[UserSession]:
         return [session for session in self._shard.sessions.by_id.values() if session.account == account]

@@ -1,6 +1,6 @@
 """What committed changes send: effects made with the change, carried out after it, and again if the work is done again."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -12,7 +12,7 @@ from aldis.core.shards.turn import Turn
 from aldis.core.storage import Transaction
 from aldis.router.context import Decision, Shard, UserSession
 from aldis.router.domain.roster import Step, push, removal
-from aldis.router.features.presence import Presences, made
+from aldis.router.features.presence import hidden, made, shown
 
 
 class How(StrEnum):
@@ -35,9 +35,8 @@ class How(StrEnum):
 class Changes:
     """Commits changes of rosters and carries out what they send."""
 
-    def __init__(self, shard: Shard, presences: Presences) -> None:
+    def __init__(self, shard: Shard) -> None:
         self._shard = shard
-        self._presences = presences
 
     async def commit(self, decision: Decision, turn: Turn) -> None:
         """Store a step, apply it, and send what it causes; done before, send that again."""
@@ -49,7 +48,7 @@ class Changes:
             step = decision.step()
             now = int(self._shard.tools.clock.time() * 1000)
             decided.append((step, await self._shard.tools.store.record(tx, decision.account, step, now=now)))
-            return decision.effects(step)
+            return tuple(settled for effect in decision.effects(step) for settled in self._settle(effect))
 
         effects = await self._shard.outbox.once(decision.origin, decide)
         for step, version in decided:  # none if it was done before
@@ -62,27 +61,34 @@ class Changes:
 
     def carry_out(self, effects: tuple[Effect, ...], turn: Turn) -> None:
         """Send the effects, in their order."""
-        output = self._shard.output
+        by_id = self._shard.sessions.by_id
         for effect in effects:
-            stanza = effect.stanza
-            match effect.how:
-                case How.SEND:
-                    self._shard.send(effect.name, stanza, turn, holder=effect.account)
-                case How.PUSH:
-                    output.deliver_all(list(self._shard.interested(effect.account)), effect.name, stanza, turn)
-                case How.AVAILABLE:
-                    user = self._shard.users.get(effect.account)
-                    output.deliver_all([] if user is None else user.available(), effect.name, stanza, turn)
-                case How.CONCERNED:
-                    output.deliver_all(self._concerned(effect.account), effect.name, stanza, turn)
-                case How.ANNOUNCE:
-                    self._presences.announce(effect.account, stanza.to, stanza.origin, turn)
-                case How.WITHDRAW:
-                    self._presences.withdraw(effect.account, stanza.to, stanza.origin, turn)
+            if effect.how == How.SEND:
+                self._shard.send(effect.name, effect.stanza, turn, holder=effect.account)
+            else:
+                sessions = [by_id[session] for session in effect.sessions if session in by_id]
+                self._shard.output.deliver_all([session for session in sessions if not session.replaced], effect.name, effect.stanza, turn)
 
-    def _concerned(self, account: str) -> list[UserSession]:
-        user = self._shard.users.get(account)
-        return [] if user is None else [each for each in user.resources.values() if each.interested or each.presence is not None]
+    def _settle(self, effect: Effect) -> Iterator[Effect]:
+        """Fix for whom an effect is, and what it says: if it is carried out again, the sessions may be others."""
+        user = self._shard.users.get(effect.account)
+        sessions = [] if user is None else list(user.resources.values())
+        match effect.how:
+            case How.ANNOUNCE | How.WITHDRAW:
+                for session in sessions:
+                    if session.presence is not None:
+                        told = shown(session.presence, effect.stanza) if effect.how == How.ANNOUNCE else hidden(session.jid, effect.stanza)
+                        yield Effect(How.SEND, effect.account, f"presence {session.jid}", told)
+            case How.SEND:
+                yield effect
+            case _:
+                meant = tuple(session.id for session in sessions if _means(effect.how, session))
+                yield msgspec.structs.replace(effect, sessions=meant)
+
+
+def _means(how: str, session: UserSession) -> bool:
+    available = session.presence is not None
+    return available if how == How.AVAILABLE else session.interested or (available and how == How.CONCERNED)
 
 
 def pushed(account: str, step: Step, origin: Origin, key: str, push_id: str) -> Effect:

@@ -238,22 +238,6 @@ class Presences:
                 answer = _again(session.presence, stanza, to=stanza.sender)
                 self._shard.send(f"presence {session.jid}", answer, turn)
 
-    # --- for subscriptions
-
-    def announce(self, account: str, contact: str, origin: Origin, turn: Turn) -> None:
-        """Send a contact the presence of each available resource (RFC 6121 §3.1.5)."""
-        user = self._shard.users.get(account)
-        for session in [] if user is None else user.available():
-            if session.presence is not None:
-                presence = msgspec.structs.replace(session.presence, origin=origin, to=contact, flags=0)
-                self._shard.send(f"presence {session.jid}", presence, turn)
-
-    def withdraw(self, account: str, contact: str, origin: Origin, turn: Turn) -> None:
-        """Send a contact unavailable presence from each available resource (RFC 6121 §3.2.2)."""
-        user = self._shard.users.get(account)
-        for session in [] if user is None else user.available():
-            self._shard.send(f"presence {session.jid}", made("unavailable", session.jid, contact, origin), turn)
-
     def _route(self, contacts: Iterable[str], effect: str, stanza: Envelope, turn: Turn) -> None:
         self._shard.output.route_all(
             [contact for contact in contacts if "@" in contact and self._shard.local(contact)], effect, stanza, turn
@@ -263,6 +247,16 @@ class Presences:
 def made(kind: str, sender: str, to: str, origin: Origin) -> Envelope:
     """A presence stanza that the server makes."""
     return Envelope(kind=PRESENCE, type=kind, id="", sender=sender, to=to, children=b"", names=(), origin=origin)
+
+
+def shown(presence: Envelope, to_contact: Envelope) -> Envelope:
+    """A session's presence, for a contact who may see it from now on (RFC 6121 §3.1.5)."""
+    return _again(presence, to_contact, to=to_contact.to)
+
+
+def hidden(session: str, to_contact: Envelope) -> Envelope:
+    """The end of a session's presence, for a contact who may see it no longer (RFC 6121 §3.2.2)."""
+    return made("unavailable", session, to_contact.to, to_contact.origin)
 
 
 def _again(presence: Envelope, cause: Envelope, to: str = "") -> Envelope:
