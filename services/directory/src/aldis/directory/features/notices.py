@@ -1,6 +1,7 @@
 """Tell others what became of an account until they have confirmed it, over restarts and however long they are away."""
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import Final
 
@@ -54,6 +55,7 @@ class Notices:
         self._due: dict[str, tuple[float, float]] = {}
         """By origin: when it is sent again, and how long to wait after that."""
         self._subscription: Subscription | None = None
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -63,9 +65,10 @@ class Notices:
         self._task = asyncio.create_task(self._run(), name="directory notices")
 
     async def stop(self) -> None:
-        """Leave what is unconfirmed to the next run."""
+        """Leave what is unconfirmed to the next run; nothing is cancelled in the middle of a transaction."""
+        self._stopping.set()
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
         if self._subscription is not None:
@@ -101,13 +104,14 @@ class Notices:
 
     async def _run(self) -> None:
         pause = 0.0
-        while True:
-            try:
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
-                await asyncio.sleep(self._first)
-            except TimeoutError:
-                pass
+                async with asyncio.timeout(self._first):
+                    await self._stopping.wait()
+            if self._stopping.is_set():
+                return
             self._wake.clear()
             try:
                 if self._subscription is None:
