@@ -44,6 +44,7 @@ async def test_who_comes_is_seen_and_sees_who_is_there(juliet: Actor, contact: A
     await tomb.receives_in_any_order(here(contact), here(juliet))
     await contact.receives(told)
     await juliet.receives(told)
+    await quiet(juliet, contact, tomb)
     window = await enter("juliet@capulet.lit", "window", gateway=1)
     await window.sends("<presence/>")
     await window.receives(here(window))

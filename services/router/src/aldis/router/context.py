@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -198,11 +198,6 @@ class Shard:
 
     async def _with_loaded(self, account: str, work: Callable[[Roster], None]) -> None:
         work(await self.roster(account))
-
-    def interested(self, account: str) -> Iterator[UserSession]:
-        """The sessions that get roster pushes."""
-        user = self.users.get(account)
-        return iter(()) if user is None else (session for session in user.resources.values() if session.interested)
 
     def note(self, session: UserSession, turn: Turn) -> None:
         """Have what matters of the session survive this process."""
