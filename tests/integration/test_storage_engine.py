@@ -266,3 +266,22 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     await database.open()
     assert set(acknowledged) <= set(await names(database))
     await database.close()
+
+
+@pytest.mark.parametrize("turns", range(0, 24, 3))
+async def test_what_was_cancelled_is_closed_when_the_database_is(tmp_path: Path, turns: int) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db", durable=False)
+    await database.open()
+
+    async def read() -> None:
+        async with database.reading() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+    readers = [asyncio.ensure_future(read()) for _ in range(4)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for reader in readers:
+        reader.cancel()
+    await asyncio.wait(readers)
+    await database.close()
+    assert [task for task in asyncio.all_tasks() if "aiosqlite" in repr(task.get_coro())] == []

@@ -53,6 +53,7 @@ class Database:
         await self._group.stop()
         await self._readers.dispose()
         await self._writer.dispose()
+        await sqlite.given_back()
 
     @asynccontextmanager
     async def transaction(self, limit: float | None = None) -> AsyncIterator[AsyncConnection]:
