@@ -130,6 +130,7 @@ class Cluster:
         self.routers: list[Router] = []
         self.hubs: list[Hub] = []
         self.policy = Switch()
+        self.disabled: set[str] = set()
         self._moves: set[asyncio.Task[None]] = set()
         self._moving: set[str] = set()
         self._dropped: list[str] = []
@@ -166,7 +167,7 @@ class Cluster:
 
     async def _exists(self, message: Message) -> Message:
         assert isinstance(message, AccountExistsRequest)
-        return AccountExists(exists=not message.account.startswith("nobody"))
+        return AccountExists(exists=not message.account.startswith("nobody"), disabled=message.account in self.disabled)
 
     def _move(self, queue: str) -> None:
         if queue in self._moving or len(self.routers) < 2:

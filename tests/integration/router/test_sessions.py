@@ -154,9 +154,11 @@ async def test_who_authenticated_before_the_account_went_gets_no_resource(cluste
         router_queue(shard_of("romeo@example.org", cluster.shards)),
         AccountDisabled(origin=origin, account="romeo@example.org", at=SystemClock.time()),
     )
+    cluster.disabled.add("romeo@example.org")
     await asyncio.sleep(0.05)
     late = await cluster.client("romeo", "orchard", 0, since=before)
     assert b"<not-authorized" in late.refused
+    cluster.disabled.clear()
     again = await cluster.client("romeo", "orchard", 0)
     assert again.jid == "romeo@example.org/orchard"
 

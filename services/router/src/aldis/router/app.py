@@ -144,8 +144,10 @@ class UserShard:
             tools.drop("fenced")  # the next owner does it
             return
         if not isinstance(work, Envelope):
-            tools.log.error("work.failed", work=type(work).__name__, exc_info=error)
-            self._binding.failed(work, unavailable() if isinstance(error, StorageUnavailable) else InternalServerError(), turn)
+            refusal = error if isinstance(error, StanzaError) else unavailable() if isinstance(error, StorageUnavailable) else None
+            if refusal is None:
+                tools.log.error("work.failed", work=type(work).__name__, exc_info=error)
+            self._binding.failed(work, refusal or InternalServerError(), turn)
             return
         if isinstance(error, StanzaError):
             self._shard.refuse(work, error, turn, holder=account)
@@ -174,17 +176,26 @@ class DirectoryAccounts:
         now = self._clock.now()
         if self._known.get(account, 0.0) > now:
             return True
+        answer = await self._ask(account)
+        if answer.exists:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[account] = now + 60.0
+        return answer.exists
+
+    async def usable(self, account: str) -> bool:
+        """Is there such an account, and may it be used just now? Asked anew each time."""
+        answer = await self._ask(account)
+        return answer.exists and not answer.disabled
+
+    async def _ask(self, account: str) -> AccountExists:
         try:
             answer = await self._bus.request(DIRECTORY, AccountExistsRequest(account=account), deadline=PATIENCE)
         except BusError:
             raise unavailable() from None
         if not isinstance(answer, AccountExists):
             raise unavailable()
-        if answer.exists:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[account] = now + 60.0
-        return answer.exists
+        return answer
 
     def forget(self, account: str) -> None:
         """The account is gone."""

@@ -89,6 +89,9 @@ class Accounts(Protocol):
     async def exists(self, account: str) -> bool:
         """Is there such an account? Raises `StanzaError` of type wait if that can't be told now."""
 
+    async def usable(self, account: str) -> bool:
+        """Is there such an account, and may it be used just now? Raises the same."""
+
     def forget(self, account: str) -> None:
         """It is gone."""
 

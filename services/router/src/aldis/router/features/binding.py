@@ -17,6 +17,7 @@ from aldis.router.features.messages import Messages
 from aldis.router.features.presence import Presences
 
 MOST_EXPELLED: Final = 1_000
+GONE: Final = "the account was deleted or disabled; authenticate again"
 
 
 class Binding:
@@ -31,6 +32,8 @@ class Binding:
         """By full JID: sessions that an earlier owner ended, and that perhaps not everybody was told of."""
         self._expelled: OrderedDict[str, float] = OrderedDict()
         """Accounts that went lately, and when."""
+        self._began = shard.tools.clock.time()
+        """Who authenticated before this owner began may have lost the account under an earlier one."""
 
     def restore(self, session: UserSession) -> None:
         """Take in a session that was bound under an earlier owner."""
@@ -44,6 +47,20 @@ class Binding:
         session = self._shard.sessions.by_id.get(message.origin.session)
         if session is not None:  # an earlier owner bound it, and may have died before it told
             return self._take(session, message, turn)
+        if message.since <= self._began:
+            return self._bind_checked(message, turn)
+        return self._bind_new(message, turn)
+
+    async def _bind_checked(self, message: Bind, turn: Turn) -> None:
+        """Ask first whether the account may be used, which an earlier owner may have been told."""
+        if not await self._shard.tools.accounts.usable(message.account):
+            self._shard.output.refuse_bind(message, NotAuthorized(GONE).to_xml(), turn)
+            return
+        bound = self._bind_new(message, turn)
+        if bound is not None:
+            await bound
+
+    def _bind_new(self, message: Bind, turn: Turn) -> Result:
         try:
             self._check(message)
             jid = self._address(message)
@@ -89,7 +106,7 @@ class Binding:
 
     def _check(self, message: Bind) -> None:
         if message.since <= self._expelled.get(message.account, -1.0):
-            raise NotAuthorized("the account was deleted or disabled; authenticate again")
+            raise NotAuthorized(GONE)
 
     def failed(self, work: object, error: StanzaError, turn: Turn) -> None:
         """Something went wrong that is our fault: a request for a resource is refused, and no stanza of a dead session is lost."""
