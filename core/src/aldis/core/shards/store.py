@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from secrets import token_bytes
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.core.contracts.base import Origin
@@ -13,6 +12,7 @@ from aldis.core.shards import effects as outbox
 from aldis.core.shards.effects import Effect
 from aldis.core.storage.engine import Database
 from aldis.core.storage.migrations import MigrationSet
+from aldis.core.storage.upsert import insert
 from aldis.core.xmpp.errors.stanza import StanzaError
 
 KEPT = 120.0
@@ -59,7 +59,7 @@ class SqlRegistry:
         """Raise the shard's epoch and own it; the new epoch."""
 
         async def work(tx: AsyncConnection) -> int:
-            row = insert(owners).values(shard=shard, epoch=1, owner=owner)
+            row = insert(tx, owners).values(shard=shard, epoch=1, owner=owner)
             result = await tx.execute(
                 row.on_conflict_do_update(index_elements=["shard"], set_={"epoch": owners.c.epoch + 1, "owner": owner}).returning(
                     owners.c.epoch
@@ -76,7 +76,7 @@ class SqlRegistry:
 
     async def register(self, queue: str) -> None:
         """A gateway is there."""
-        await self._database.submit(lambda tx: tx.execute(insert(gateways).values(queue=queue).on_conflict_do_nothing()))
+        await self._database.submit(lambda tx: tx.execute(insert(tx, gateways).values(queue=queue).on_conflict_do_nothing()))
 
     async def unregister(self, queue: str) -> None:
         """A gateway has gone."""
@@ -95,7 +95,7 @@ class SqlRegistry:
         """A random key of 32 bytes that all processes share, made when it is first asked for."""
 
         async def work(tx: AsyncConnection) -> bytes:
-            row = insert(secrets).values(name=name, value=token_bytes(32)).on_conflict_do_nothing()
+            row = insert(tx, secrets).values(name=name, value=token_bytes(32)).on_conflict_do_nothing()
             await tx.execute(row)
             return bytes((await tx.execute(select(secrets.c.value).where(secrets.c.name == name))).scalar_one())
 
@@ -137,7 +137,7 @@ class Outbox:
             now = self._wall()
             await tx.execute(delete(outgoing).where(outgoing.c.at < now - KEPT))
             await tx.execute(
-                insert(outgoing).values(origin_session=origin.session, origin_n=origin.n, effects=outbox.encode(effects), at=now)
+                outgoing.insert().values(origin_session=origin.session, origin_n=origin.n, effects=outbox.encode(effects), at=now)
             )
             return effects
 
@@ -147,7 +147,12 @@ class Outbox:
         return done
 
     async def fence(self, tx: AsyncConnection) -> None:
-        """Raise `Fenced` unless the epoch is still the shard's."""
-        epoch = (await tx.execute(select(func.max(owners.c.epoch)).where(owners.c.shard == self._shard))).scalar_one_or_none()
+        """Raise `Fenced` unless the epoch is still the shard's, and keep it so until the transaction ends.
+
+        Where several processes write at once, a newer owner's claim waits for the lock that is taken here: what is committed
+        under an epoch is committed before the next one begins.
+        """
+        mine = select(owners.c.epoch).where(owners.c.shard == self._shard).with_for_update(read=True)
+        epoch = (await tx.execute(mine)).scalar_one_or_none()
         if epoch != self._epoch:
             raise Fenced(f"shard {self._shard} is under epoch {epoch}, not {self._epoch}")
