@@ -1,6 +1,7 @@
 """A batch as bytes: MessagePack of the contracts, any tag that a process of this version knows."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import msgspec
 
@@ -46,6 +47,21 @@ Known = (
 """Every message, as a tagged union."""
 
 
+TAGS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Known))
+
+
+class Unknown(Message, frozen=True, kw_only=True, tag="?"):
+    """A message of a newer version, which its receiver drops and counts: it travels with others, and they are handled."""
+
+    name: str
+
+
+class _Tagged(msgspec.Struct):
+    """What every message has."""
+
+    kind: str
+
+
 class Codec:
     """Encodes and decodes batches; one for each bus connection, because encoders keep a buffer."""
 
@@ -59,4 +75,12 @@ class Codec:
 
     def decode(self, data: bytes) -> list[Message]:
         """The batch again; raises `msgspec.MsgspecError` for what no version of the contracts wrote."""
-        return list(self._decoder.decode(data))
+        try:
+            return list(self._decoder.decode(data))
+        except msgspec.ValidationError:
+            return [self._single(raw) for raw in msgspec.msgpack.decode(data, type=list[msgspec.Raw])]
+
+    @staticmethod
+    def _single(raw: msgspec.Raw) -> Message:
+        tag = msgspec.msgpack.decode(raw, type=_Tagged).kind
+        return msgspec.msgpack.decode(raw, type=Known) if tag in TAGS else Unknown(name=tag)
