@@ -1,76 +1,19 @@
 """The bus within one process: batches by loop turn, handed over as they are, without a copy."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 from aldis.core.bus.batching import Lane, split
 from aldis.core.bus.codec import Codec
 from aldis.core.bus.faults import Faults
+from aldis.core.bus.memory_ears import Ear, Handler, Listener, Responder
 from aldis.core.bus.memory_queue import MemoryQueue, MemorySubscription
-from aldis.core.bus.port import BusClosed, Consumer, NoSuchQueue, Receipt, RequestTimeout, Subscription
+from aldis.core.bus.port import BusAway, BusClosed, Consumer, NoSuchQueue, QueueState, Receipt, RequestTimeout, Subscription
 from aldis.core.contracts.base import Message
 
-REMEMBERED_ANSWERS = 4_096
 FAULTY_REPEATS = 5.0
 """Seconds; far more than the fault mode delays a batch."""
-
-Handler = Callable[[Message], Awaitable[Message]]
-
-
-class Responder:
-    """Answers one queue's requests for one connection; as a subscription it can be cancelled."""
-
-    __slots__ = ("_answers", "_handler", "_places", "_tasks", "bus", "queue")
-
-    def __init__(self, bus: "MemoryBus", queue: str, handler: Handler, concurrency: int) -> None:
-        self.bus = bus
-        self.queue = queue
-        self._handler = handler
-        self._places = asyncio.Semaphore(concurrency)
-        self._answers: OrderedDict[str, asyncio.Task[Message]] = OrderedDict()
-        self._tasks: set[asyncio.Task[Message]] = set()
-
-    def answer(self, request: str, message: Message) -> asyncio.Task[Message]:
-        """The answer to this request: the one under way or given before, if it is a repeat."""
-        known = self._answers.get(request)
-        if known is not None:
-            return known
-        task = asyncio.get_running_loop().create_task(self._handle(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if not self.bus.repeats_for:
-            return task
-        self._answers[request] = task
-        if len(self._answers) > REMEMBERED_ANSWERS:
-            self._answers.popitem(last=False)
-        return task
-
-    async def _handle(self, message: Message) -> Message:
-        async with self._places:
-            return await self._handler(message)
-
-    async def cancel(self) -> None:
-        """Take no more requests and wait for those under way."""
-        self.bus.broker.responders.get(self.queue, []).remove(self)
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-
-class Listener:
-    """One ear on a topic."""
-
-    __slots__ = ("broker", "handler", "topic")
-
-    def __init__(self, broker: "MemoryBroker", topic: str, handler: Callable[[Message], None]) -> None:
-        self.broker = broker
-        self.topic = topic
-        self.handler = handler
-
-    async def cancel(self) -> None:
-        """Hear no more."""
-        self.broker.topics[self.topic].remove(self)
 
 
 def _ignore(_: int) -> None:
@@ -116,6 +59,13 @@ class MemoryBus:
         self._requests = 0
         self._closed = False
         self._own: list[str] = []
+        self._connection = 1
+        self._up = asyncio.Event()
+        self._up.set()
+        self._gone: list[Callable[[str], None]] = []
+        self._connected: list[Callable[[bool], None]] = []
+        self.ears: list[Ear] = []
+        """What hears again when the connection is back."""
         self.relief: list[Callable[[str], None]] = []
         self.survivors: int | None = None
         """In a fault: how many more publishes get out before this connection's process is dead."""
@@ -129,6 +79,21 @@ class MemoryBus:
     def repeats_for(self) -> float:
         """Nothing comes again in one process, unless the fault mode makes it."""
         return 0.0 if self.broker.faults is None else FAULTY_REPEATS
+
+    @property
+    def connection(self) -> int:
+        """Counts what `rejoin` made."""
+        return self._connection
+
+    @property
+    def up(self) -> bool:
+        """Always, but between `cut` and `rejoin`."""
+        return self._up.is_set()
+
+    @property
+    def blocked(self) -> str:
+        """Memory takes whatever there is."""
+        return ""
 
     def publish(self, queue: str, message: Message, receipt: Receipt | None = None) -> None:
         """Put it with what else goes to the queue in this loop turn."""
@@ -151,6 +116,8 @@ class MemoryBus:
                 receipts.append(receipt)
 
     def _flush(self) -> None:
+        if not self._up.is_set():
+            return  # kept for when the connection is back
         dirty, self._dirty = self._dirty, []
         for lane in dirty:
             messages, receipts = lane.take()
@@ -158,6 +125,8 @@ class MemoryBus:
             if target is None:
                 self.broker.dropped(len(messages))
                 del self._lanes[lane.queue]
+                for callback in self._gone:
+                    callback(lane.queue)
             else:
                 split(messages, partial(self._send, target))
             for receipt in receipts:
@@ -180,6 +149,7 @@ class MemoryBus:
 
     async def declare(self, queue: str, *, exclusive: bool = False) -> None:
         """Make the queue if it is not there."""
+        self._must_be_up(queue)
         if queue not in self.broker.queues:
             self.broker.queues[queue] = MemoryQueue(self.broker.faults, self.broker.relieved, queue, exclusive=exclusive)
             if exclusive:
@@ -187,14 +157,36 @@ class MemoryBus:
 
     async def consume(self, queue: str, consumer: Consumer) -> Subscription:
         """Stand in the queue's line; the first in it gets the batches."""
+        self._must_be_up(queue)
         target = self._queue(queue)
         subscription = MemorySubscription(self, target, consumer)
         target.line.append(subscription)
         asyncio.get_running_loop().call_soon(target.pump)
         return subscription
 
+    async def look(self, queue: str) -> QueueState | None:
+        """Count what waits and who consumes."""
+        self._must_be_up(queue)
+        target = self.broker.queues.get(queue)
+        return None if target is None else QueueState(len(target.ready), len(target.line))
+
+    def on_gone(self, callback: Callable[[str], None]) -> None:
+        """Call back with a queue that something was published to and that does not exist."""
+        self._gone.append(callback)
+
+    def on_connection(self, callback: Callable[[bool], None]) -> None:
+        """Call back when `cut` and `rejoin` have done their work."""
+        self._connected.append(callback)
+
     async def request(self, queue: str, message: Message, *, deadline: float) -> Message:
         """Ask the queue's responders in turn."""
+        if not self._up.is_set():
+            started = asyncio.get_running_loop().time()
+            try:
+                await asyncio.wait_for(self._up.wait(), deadline)
+            except TimeoutError:
+                raise RequestTimeout(queue) from None
+            deadline -= asyncio.get_running_loop().time() - started
         responders = self.broker.responders.get(queue)
         if self._closed:
             raise BusClosed(queue)
@@ -219,8 +211,9 @@ class MemoryBus:
 
     async def respond(self, queue: str, handler: Handler, *, concurrency: int = 64) -> Subscription:
         """Answer the queue's requests, in turn with the other responders."""
-        responder = Responder(self, queue, handler, concurrency)
-        self.broker.responders.setdefault(queue, []).append(responder)
+        responder = Responder(self, self.broker.responders, queue, handler, concurrency)
+        self.ears.append(responder)
+        responder.attach()
         return responder
 
     def broadcast(self, topic: str, message: Message) -> None:
@@ -230,8 +223,9 @@ class MemoryBus:
 
     async def listen(self, topic: str, handler: Callable[[Message], None]) -> Subscription:
         """Hear the topic."""
-        listener = Listener(self.broker, topic, handler)
-        self.broker.topics.setdefault(topic, []).append(listener)
+        listener = Listener(self, self.broker.topics, topic, handler)
+        self.ears.append(listener)
+        listener.attach()
         return listener
 
     def congested(self, queue: str) -> bool:
@@ -248,6 +242,40 @@ class MemoryBus:
         if target is None:
             raise NoSuchQueue(name)
         return target
+
+    def _must_be_up(self, what: str) -> None:
+        if not self._up.is_set():
+            raise BusAway(what)
+
+    def cut(self) -> None:
+        """For tests: lose the connection, as a broker that dies or a cable that breaks does."""
+        self._up.clear()
+        for ear in self.ears:
+            ear.detach()
+        self._drop_own()
+        for queue in self.broker.queues.values():
+            for subscription in [one for one in queue.line if one.bus is self]:
+                subscription.lose()
+        for callback in self._connected:
+            callback(False)
+
+    def rejoin(self) -> None:
+        """For tests: connect again after `cut`; what was published meanwhile goes out before anybody is told."""
+        self._connection += 1
+        self._up.set()
+        for ear in self.ears:
+            ear.attach()
+        self._flush()
+        for callback in self._connected:
+            callback(True)
+
+    def _drop_own(self) -> None:
+        """Exclusive queues go, with what is in them and whoever consumes them."""
+        for name in self._own:
+            queue = self.broker.queues.pop(name, None)
+            for subscription in [] if queue is None else list(queue.line):
+                subscription.lose()
+        self._own.clear()
 
     async def close(self) -> None:
         """Flush and leave; exclusive queues go, and with them what is in them."""

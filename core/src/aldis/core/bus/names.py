@@ -11,11 +11,11 @@ def router_queue(shard: int) -> str:
     return f"aldis.router.{shard}"
 
 
-def gateway_queue(incarnation: str) -> str:
-    """The queue of one gateway process."""
-    return f"aldis.gateway.{incarnation}"
+def gateway_queue(incarnation: str, connection: int = 1) -> str:
+    """The queue of one gateway process, by its connection to the broker: the name is fresh after each reconnect."""
+    return f"aldis.gateway.{incarnation}-{connection}"
 
 
-def reply_queue(incarnation: str) -> str:
-    """Where answers to one process come."""
-    return f"aldis.reply.{incarnation}"
+def reply_queue(incarnation: str, connection: int = 1) -> str:
+    """Where answers to one process come, by its connection likewise."""
+    return f"aldis.reply.{incarnation}-{connection}"

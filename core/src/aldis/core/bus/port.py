@@ -2,9 +2,22 @@
 
 What is published to one queue by one bus connection arrives in the order it was published, at least once; what a
 consumer has not acknowledged comes again, in order, to the next consumer. Two adapters pass the same contract suite.
+
+A bus outlives its connection to the broker: when that breaks, the adapter connects again by itself and counts
+connections from 1. What becomes of what:
+
+* `incarnation` stays, so origins and session ids go on.
+* What was published without a confirmation is kept, bounded, and sent again in its order.
+* Queues that are not exclusive are there again before `on_connection` says so; responders and listeners go on.
+* Subscriptions are over: their consumers get `lost`, and whoever owned them consumes again when it may.
+* Exclusive queues are gone with what was in them. A broker may take a while to notice that a connection is dead, and
+  the name is taken until then; so each connection's exclusive queues have fresh names: `names.gateway_queue` and
+  `names.reply_queue` take `incarnation` and `connection`. Who declared one declares its successor when `on_connection`
+  calls, and tells those who send to it.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from aldis.core.contracts.base import Message
@@ -26,7 +39,21 @@ class NoSuchQueue(BusError):
 
 
 class BusClosed(BusError):
-    """The connection was closed while the call was waiting."""
+    """The bus was closed while the call was waiting."""
+
+
+class BusAway(BusError):
+    """There is no connection to the broker just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """A queue as the broker sees it just now."""
+
+    messages: int
+    """Batches that wait for a consumer; what is with one is not counted."""
+    consumers: int
+    """Who consumes it or stands in line."""
 
 
 class Batch(Protocol):
@@ -79,17 +106,50 @@ class Bus(Protocol):
     def repeats_for(self) -> float:
         """Seconds for which something already acknowledged may come again; receivers remember keys that long."""
 
+    @property
+    def connection(self) -> int:
+        """How many connections to the broker there were, with the present one: part of an exclusive queue's name."""
+
+    @property
+    def up(self) -> bool:
+        """Is there a connection just now?"""
+
+    @property
+    def blocked(self) -> str:
+        """Why the broker takes nothing just now although it is there (memory, disk); empty if it does."""
+
     def publish(self, queue: str, message: Message, receipt: Receipt | None = None) -> None:
         """Send in order, batched with what else goes there; never waits.
 
-        To a queue that is gone it is dropped and counted.
+        To a queue that is gone it is dropped and counted, and `on_gone` tells; the receipt is released all the same.
         """
 
     async def declare(self, queue: str, *, exclusive: bool = False) -> None:
-        """Make the queue if it is not there; an exclusive one dies with this connection."""
+        """Make the queue if it is not there; an exclusive one dies with this connection.
+
+        Raises `BusAway` while there is no connection.
+        """
 
     async def consume(self, queue: str, consumer: Consumer) -> Subscription:
-        """Become the queue's one consumer, or wait in line to be."""
+        """Become the queue's one consumer, or wait in line to be.
+
+        Raises `NoSuchQueue`, and `BusAway` while there is no connection.
+        """
+
+    async def look(self, queue: str) -> QueueState | None:
+        """What is in the queue and who consumes it; None if there is no such queue.
+
+        Raises `BusAway` while there is no connection: then nothing is known.
+        """
+
+    def on_gone(self, callback: Callable[[str], None]) -> None:
+        """Call back with the name of a queue that something was published to and that does not exist."""
+
+    def on_connection(self, callback: Callable[[bool], None]) -> None:
+        """Call back with False when the connection is lost, after each consumer's `lost`, and with True when there is a new one.
+
+        It is not called for the first connection: a bus is given to its service connected.
+        """
 
     async def request(self, queue: str, message: Message, *, deadline: float) -> Message:
         """Ask and wait for the answer, `deadline` seconds at most.
