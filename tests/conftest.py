@@ -6,7 +6,7 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("tests.support.bus_suite")
+pytest.register_assert_rewrite("tests.support.bus_suite", "tests.support.bus_suite_connections")
 
 # Other work on the machine must not decide whether a property holds, so no example has a deadline.
 settings.register_profile("check", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])

@@ -9,6 +9,7 @@ from aldis.core.bus import Bus
 from aldis.core.bus.faults import Faults
 from aldis.core.bus.memory import MemoryBroker, MemoryBus
 from tests.support.bus_suite import *  # noqa: F403  the tests themselves
+from tests.support.bus_suite_connections import *  # noqa: F403
 
 
 class MemoryWorld:
