@@ -22,6 +22,8 @@ class Readiness:
 
     def __init__(self) -> None:
         self._waiting: dict[str, str] = {"process": "starting"}
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each `set`."""
 
     def set(self, name: str, reason: str | None) -> None:
         """Note why `name` is not ready; None when it is."""
@@ -29,6 +31,7 @@ class Readiness:
             self._waiting.pop(name, None)
         else:
             self._waiting[name] = reason
+        self.changed()
 
     def reasons(self) -> list[str]:
         """Why not, a line each; empty when ready."""

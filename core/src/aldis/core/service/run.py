@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -12,11 +13,14 @@ from aldis.core.service.clock import Clock, SystemClock
 from aldis.core.service.health import HealthServer
 from aldis.core.service.logging import Logger, Stream, make_logger, stdlib_into
 from aldis.core.service.metrics import LoopWatch, make_registry
-from aldis.core.service.process import Part, Process
+from aldis.core.service.notify import Notifier
+from aldis.core.service.process import START_SECONDS, STOP_SECONDS, Part, Process
 from aldis.core.service.sections import CommonSettings
 from aldis.core.service.settings import SettingsError, load
 
 S = TypeVar("S", bound=CommonSettings)
+NOBODY: Final[Mapping[str, str]] = MappingProxyType({})
+"""An environment in which nobody waits to hear from us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,22 @@ def run(model: type[S], app: App[S], *, config: Path | None, environ: Mapping[st
         return 2
     log = make_logger(settings.log.level, settings.log.format, stderr)
     with stdlib_into(log):
-        return asyncio.run(host(settings, app, log))
+        return asyncio.run(host(settings, app, log, environ=environ))
 
 
-async def host(settings: S, app: App[S], log: Logger) -> int:
-    """Run the parts of `app` in this loop, with `/metrics` and health beside them."""
+async def host(
+    settings: S,
+    app: App[S],
+    log: Logger,
+    *,
+    environ: Mapping[str, str] = NOBODY,
+    start_seconds: float = START_SECONDS,
+    stop_seconds: float = STOP_SECONDS,
+) -> int:
+    """Run the parts of `app` in this loop, with `/metrics` and health beside them; whoever started it hears how it is (`notify`)."""
     registry = make_registry()
-    process = Process(log)
+    process = Process(log, start_seconds=start_seconds, stop_seconds=stop_seconds)
+    Notifier(process.readiness, environ).tell()
 
     def build(process: Process) -> list[Part]:
         parts: list[Part] = [LoopWatch(registry)]

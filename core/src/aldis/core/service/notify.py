@@ -1,0 +1,38 @@
+"""Tell whoever started the process how it is, in systemd's words (sd_notify(3)): `NOTIFY_SOCKET` names where."""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+from aldis.core.service.health import Readiness
+
+VARIABLE: Final = "NOTIFY_SOCKET"
+LONGEST: Final = 2048
+"""Octets of a message: a datagram is taken whole or not at all."""
+
+
+class Notifier:
+    """Says `READY=1` when nothing is missing, and why not when something is; whoever does not listen loses nothing."""
+
+    def __init__(self, readiness: Readiness, environ: Mapping[str, str]) -> None:
+        self._readiness = readiness
+        self._address = environ.get(VARIABLE, "")
+        self._said = ""
+        if self._address:
+            self._address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+            readiness.changed = self.tell
+
+    def tell(self) -> None:
+        """Say how it is, if that is not what was said last."""
+        reasons = self._readiness.reasons()
+        words = "; ".join(reasons).replace("\n", " ")
+        text = "READY=1\nSTATUS=ready" if not reasons else f"STATUS={words}"
+        if any(reason == "process: stopping" for reason in reasons):
+            text += "\nSTOPPING=1"
+        if self._address and text != self._said:
+            self._said = text
+            with contextlib.suppress(OSError):  # gone, or too slow to read: the log says the same
+                self._socket.sendto(text.encode()[:LONGEST], self._address)
