@@ -197,6 +197,29 @@ async def test_cancelling_waits_until_what_was_delivered_is_acknowledged(world: 
     assert keeper.ids == [1]
 
 
+async def test_an_abandoned_queue_goes_to_the_next_with_all_that_was_not_acknowledged(world: World) -> None:
+    bus = await world.connect("p")
+    await bus.declare("q")
+    keeper, heir = Keeper(ack=False), Keeper()
+    subscription = await bus.consume("q", keeper)
+    for n in (1, 2, 3):
+        bus.publish("q", stanza(n))
+        await until(lambda n=n: keeper.ids == list(range(1, n + 1)))
+    keeper.batches[0].ack()
+    await asyncio.sleep(0.05)
+    leaving = asyncio.ensure_future(subscription.cancel())
+    await asyncio.sleep(0.01)
+    subscription.abandon()
+    keeper.batches[1].ack()
+    await asyncio.wait_for(leaving, 5)
+    subscription.abandon()
+    await bus.consume("q", heir)
+    await until(lambda: heir.ids == [2, 3])
+    assert keeper.ids == [1, 2, 3]
+    assert keeper.losses == 0
+    assert heir.batches[0].redelivered
+
+
 async def test_a_publish_to_a_queue_that_is_gone_does_not_wait_or_fail(world: World) -> None:
     bus = await world.connect("p")
     bus.publish("nowhere", stanza(1))

@@ -9,7 +9,7 @@ from aldis.core.bus.codec import Codec
 from aldis.core.bus.faults import Faults
 from aldis.core.bus.memory_ears import Ear, Handler, Listener, Responder
 from aldis.core.bus.memory_queue import MemoryQueue, MemorySubscription
-from aldis.core.bus.port import BusAway, BusClosed, Consumer, NoSuchQueue, QueueState, Receipt, RequestTimeout, Subscription
+from aldis.core.bus.port import BusAway, BusClosed, Consumer, Consumption, NoSuchQueue, QueueState, Receipt, RequestTimeout, Subscription
 from aldis.core.contracts.base import Message
 
 FAULTY_REPEATS = 5.0
@@ -155,7 +155,7 @@ class MemoryBus:
             if exclusive:
                 self._own.append(queue)
 
-    async def consume(self, queue: str, consumer: Consumer) -> Subscription:
+    async def consume(self, queue: str, consumer: Consumer) -> Consumption:
         """Stand in the queue's line; the first in it gets the batches."""
         self._must_be_up(queue)
         target = self._queue(queue)

@@ -193,15 +193,24 @@ class MemorySubscription:
         self._leave()
 
     def lose(self) -> None:
-        """End at once, as a crash does."""
-        if self in self.queue.line:
-            first = self.queue.line[0] is self
-            self.queue.line.remove(self)
-            if first:
-                self.queue.requeue()
-            self.left.set()
+        """End at once, as a crash does, and tell the consumer."""
+        if self._drop():
             self.consumer.lost()
-            asyncio.get_running_loop().call_soon(self.queue.pump)
+
+    def abandon(self) -> None:
+        """End at once; what was not acknowledged is for the next in line."""
+        self._drop()
+
+    def _drop(self) -> bool:
+        if self not in self.queue.line:
+            return False
+        first = self.queue.line[0] is self
+        self.queue.line.remove(self)
+        if first:
+            self.queue.requeue()
+        self.left.set()
+        asyncio.get_running_loop().call_soon(self.queue.pump)
+        return True
 
     def _leave(self) -> None:
         if self in self.queue.line:

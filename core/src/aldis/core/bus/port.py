@@ -95,6 +95,17 @@ class Subscription(Protocol):
         """Stop deliveries; what is not acknowledged by then goes to the next consumer."""
 
 
+class Consumption(Subscription, Protocol):
+    """A queue's running consumer."""
+
+    def abandon(self) -> None:
+        """Give the queue up at once, as a crash does: nothing more is delivered, acknowledgements are ignored.
+
+        What was not acknowledged goes to the next consumer, in order. The consumer's `lost` is not called; a `cancel` that
+        waits returns. Over already, it does nothing.
+        """
+
+
 class Bus(Protocol):
     """One connection of one service to the bus."""
 
@@ -130,7 +141,7 @@ class Bus(Protocol):
         Raises `BusAway` while there is no connection.
         """
 
-    async def consume(self, queue: str, consumer: Consumer) -> Subscription:
+    async def consume(self, queue: str, consumer: Consumer) -> Consumption:
         """Become the queue's one consumer, or wait in line to be.
 
         Raises `NoSuchQueue`, and `BusAway` while there is no connection.
