@@ -204,7 +204,7 @@ async def test_an_abandoned_queue_goes_to_the_next_with_all_that_was_not_acknowl
     subscription = await bus.consume("q", keeper)
     for n in (1, 2, 3):
         bus.publish("q", stanza(n))
-        await until(lambda n=n: keeper.ids == list(range(1, n + 1)))
+        await until(lambda: keeper.ids[-1:] == [n])  # noqa: B023  called at once
     keeper.batches[0].ack()
     await asyncio.sleep(0.05)
     leaving = asyncio.ensure_future(subscription.cancel())

@@ -21,7 +21,7 @@ def assign(shards: int, members: Collection[str], held: Mapping[int, str]) -> di
     if not members:
         return {}
     kept: dict[str, list[int]] = {member: [] for member in members}
-    free = []
+    free: list[int] = []
     for shard in range(shards):
         kept.get(held.get(shard, ""), free).append(shard)
     least, more = divmod(shards, len(kept))
