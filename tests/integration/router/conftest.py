@@ -159,6 +159,7 @@ class Cluster:
                 registry=CollectorRegistry(),
                 policy=self.policy,
                 process=self.process,
+                drop=self._dropped.append,
                 log=structlog.get_logger(),
                 owns=tuple(range(n, self.shards, routers)),
             )

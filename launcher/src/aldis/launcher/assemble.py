@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from aldis.core.bus.memory import MemoryBroker
 from aldis.core.policy import NoPolicy
+from aldis.core.service.dropped import Dropped
 from aldis.core.service.metrics import Spread
 from aldis.core.service.process import Part
 from aldis.core.service.run import Host
@@ -61,8 +62,9 @@ class OneProcess:
         self.directory = Directory(
             settings=settings, bus=self.buses.connect("d"), database=self.database, clock=host.clock, registry=host.registry, log=host.log
         )
+        self.dropped = Dropped(host.registry)
         self.routers = [self._router(index) for index in range(topology.routers)]
-        self.broker.dropped = lambda count: self.routers[0].drop("no-queue", count)
+        self.broker.dropped = lambda count: self.dropped("no-queue", count)
         self.gateways = [self._gateway(index) for index in range(topology.gateways)]
 
     @property
@@ -80,6 +82,7 @@ class OneProcess:
             registry=self._metrics(index),
             policy=NoPolicy(),
             process=host.process,
+            drop=self.dropped,
             log=host.log,
             owns=tuple(range(index, self.topology.shards, self.topology.routers)),
         )
@@ -96,7 +99,7 @@ class OneProcess:
             shards=self.topology.shards,
             clock=host.clock,
             registry=self._metrics(index),
-            drop=self.routers[0].drop,
+            drop=self.dropped,
             log=host.log,
             any_port=self._any_port,
         )

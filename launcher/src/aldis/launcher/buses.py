@@ -1,14 +1,9 @@
 """The services' connections to the bus of one process, as a part."""
 
-import secrets
 from typing import Final
 
 from aldis.core.bus.memory import MemoryBroker, MemoryBus
-
-
-def incarnation(letter: str) -> str:
-    """A name for one run of one service that no other run has and nobody can guess; ids of stanzas hang on it."""
-    return letter + secrets.token_hex(6)
+from aldis.core.bus.names import incarnation
 
 
 class Buses:

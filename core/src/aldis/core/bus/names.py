@@ -1,5 +1,6 @@
 """The names on the bus that operators and other programs rely on."""
 
+import secrets
 from typing import Final
 
 DIRECTORY: Final = "aldis.directory"
@@ -19,3 +20,8 @@ def gateway_queue(incarnation: str, connection: int = 1) -> str:
 def reply_queue(incarnation: str, connection: int = 1) -> str:
     """Where answers to one process come, by its connection likewise."""
     return f"aldis.reply.{incarnation}-{connection}"
+
+
+def incarnation(letter: str) -> str:
+    """A name for one run of one service that no other run has and nobody can guess; ids of stanzas hang on it."""
+    return letter + secrets.token_hex(6)

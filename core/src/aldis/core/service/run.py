@@ -38,10 +38,22 @@ App = Callable[[Host[S]], Sequence[Part]]
 """Names a service's parts in the order in which they start."""
 
 
-def run(model: type[S], app: App[S], *, config: Path | None, environ: Mapping[str, str], stderr: Stream, shared: bool = True) -> int:
+def run(
+    model: type[S],
+    app: App[S],
+    *,
+    config: Path | None,
+    environ: Mapping[str, str],
+    stderr: Stream,
+    shared: bool = True,
+    name: str = "",
+    start_seconds: float = START_SECONDS,
+    stop_seconds: float = STOP_SECONDS,
+) -> int:
     """Run a service until it is told to stop; the exit code (2: wrong settings, each named on stderr).
 
-    `shared` as in `load`: a service on its own leaves sections that it does not know to the others.
+    `shared` as in `load`: a service on its own leaves sections that it does not know to the others. `name` stands in every
+    line that is logged.
     """
     try:
         settings = load(config, environ, model, shared=shared)
@@ -49,8 +61,10 @@ def run(model: type[S], app: App[S], *, config: Path | None, environ: Mapping[st
         stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return 2
     log = make_logger(settings.log.level, settings.log.format, stderr)
+    if name:
+        log = log.bind(process=name)
     with stdlib_into(log):
-        return asyncio.run(host(settings, app, log, environ=environ))
+        return asyncio.run(host(settings, app, log, environ=environ, start_seconds=start_seconds, stop_seconds=stop_seconds))
 
 
 async def host(

@@ -1,6 +1,7 @@
 """The router: its features, and the process that owns shards of users."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -242,20 +243,22 @@ class Router:
         registry: CollectorRegistry,
         policy: Policy,
         process: Process,
+        drop: Callable[[str], None],
         log: Logger,
         owns: tuple[int, ...],
     ) -> None:
+        """`drop` counts aldis_dropped_total, which the services of one process share."""
         self._settings = settings
         self._bus = bus
         self._database = database
         self._clock = clock
         self._policy = policy
         self._process = process
+        self._drop = drop
         self._log = log
         self._owns = owns
         self._records = SqlRegistry(database)
         self._offers = AnnouncedOffers()
-        self._dropped = Tally(registry, "aldis_dropped_total", "Stanzas and messages that were not handled, by reason.", ("reason",))
         self._bounced = Tally(registry, "aldis_bounced_total", "Stanzas answered with an error, by condition.", ("reason",))
         self._takeovers = Tally(registry, "aldis_shard_takeovers_total", "Shards that were taken over.").cell()
         Level(registry, "aldis_users", "Accounts with at least one session.").read(lambda: float(len(self.users())))
@@ -283,7 +286,7 @@ class Router:
             ),
             sessions_per_account=limits.sessions_per_account,
             secret=await self._records.secret("ids"),
-            drop=self.drop,
+            drop=self._drop,
             bounce=self._bounce,
             log=self._log,
         )
@@ -295,7 +298,7 @@ class Router:
             own = replace(tools, accounts=DirectoryAccounts(self._bus, self._clock))
             return UserShard(own, registry, output, sessions, outbox)
 
-        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self.drop, self._log)
+        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self._drop, self._log)
         self.runner = ShardRunner(means, self._records, make)
         await self.runner.start()
         self._subscriptions.append(await self._bus.listen(ANNOUNCE, self._offers.heard))
@@ -335,10 +338,6 @@ class Router:
                 if not bound.replaced:
                     users.setdefault(bound.account, []).append(bound)
         return users
-
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count what was not handled; the gateway and the bus of the same process count here as well."""
-        self._dropped.cell(reason).n += count
 
     def _bounce(self, reason: str) -> None:
         self._bounced.cell(reason).n += 1
