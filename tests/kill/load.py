@@ -11,6 +11,10 @@ from tests.kill.ledger import Ledger, Part
 
 TICK: Final = 0.01
 LOOK: Final = 0.25
+SHORT: Final = 8
+"""Seconds for which some clients want their sessions kept; the others leave it to the server."""
+EVERY: Final = 20
+"""One in so many is such a client."""
 
 
 class Load:
@@ -28,7 +32,11 @@ class Load:
                 doors,
                 self.ledger,
                 random.Random(chance.random()),
-                Habits(ask_every=chance.choice((1, 1, 2, 5)), patience=chance.choice((5.0, 5.0, 60.0))),
+                Habits(
+                    most=SHORT if n % EVERY == 0 else 0,
+                    ask_every=chance.choice((1, 1, 2, 5)),
+                    patience=chance.choice((5.0, 5.0, 60.0)),
+                ),
             )
             for n in range(clients)
         ]
@@ -61,10 +69,10 @@ class Load:
                 for task in tasks:
                     task.cancel()
 
-    def begin(self, name: str) -> Part:
+    def begin(self, name: str, *, may_repeat: bool = False) -> Part:
         """Begin a part, and send."""
         self.sending = True
-        return self.ledger.begin(name)
+        return self.ledger.begin(name, may_repeat=may_repeat)
 
     async def settle(self, seconds: float) -> None:
         """Send no more, and wait until everybody is back and everything has arrived, or so many seconds."""
