@@ -70,9 +70,9 @@ async def test_a_reader_can_not_write(database: Database) -> None:
             await connection.execute(ADD, {"name": "no"})
 
 
-async def test_the_file_is_its_owners_alone(database: Database) -> None:
+async def test_the_file_is_its_owners_alone(database: Database, tmp_path: Path) -> None:
     await add(database, "x")
-    modes = {path.name: path.stat().st_mode & 0o777 for path in database.path.parent.iterdir()}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state").iterdir()}
     assert modes == {"a.db": 0o600, "a.db-wal": 0o600, "a.db-shm": 0o600}
 
 
@@ -190,8 +190,8 @@ async def test_wrong_sql_is_our_fault_and_not_the_databases(database: Database) 
             await connection.execute(text("SELECT * FROM nowhere"))
 
 
-async def test_another_process_that_keeps_the_lock_makes_it_unavailable(database: Database) -> None:
-    other = sqlite3.connect(database.path, isolation_level=None)
+async def test_another_process_that_keeps_the_lock_makes_it_unavailable(database: Database, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "state/a.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert await names(database) == []
     with pytest.raises(StorageUnavailable):

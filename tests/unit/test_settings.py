@@ -272,8 +272,39 @@ def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
 
 
 def test_a_database_without_an_adapter_is_refused(file: Path) -> None:
-    (problem,) = problems("[database]\nurl = 'postgresql://aldis:s3cret@db/aldis'")
-    assert problem == "database.url = ******** (aldis.toml): must be sqlite:///PATH (sqlite:////PATH if absolute); mend it or leave it out"
+    (problem,) = problems("[database]\nurl = 'mysql://aldis:s3cret@db/aldis'")
+    assert problem == (
+        "database.url = ******** (aldis.toml): must be sqlite:///PATH (sqlite:////PATH if absolute) "
+        "or postgresql://ROLE:PASSWORD@HOST/DATABASE; mend it or leave it out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("postgresql://aldis:s3cret@db", "names no database"),
+        ("postgresql://aldis:s3cret@db/", "names no database"),
+        ("postgresql:///?host=db", "names no database"),
+        ("postgresql://aldis:s3#cret@db/aldis", "holds a blank, a # or"),
+        ("postgresql://aldis:s3 cret@db/aldis", "holds a blank, a # or"),
+    ],
+)
+def test_an_address_of_postgresql_that_makes_no_sense_is_refused(file: Path, url: str, fault: str) -> None:
+    (problem,) = problems(f"[database]\nurl = '{url}'")
+    assert problem.startswith(f"database.url = ******** (aldis.toml): {fault}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://aldis:s%23cret@db:5433/aldis?sslmode=verify-full&sslrootcert=/etc/aldis/db.pem",
+        "postgres://aldis@db1,db2:5433/aldis?target_session_attrs=read-write",
+        "postgresql:///aldis?host=/var/run/postgresql",
+    ],
+)
+def test_an_address_of_postgresql_is_taken(file: Path, url: str) -> None:
+    file.write_text(f"[database]\nurl = '{url}'")
+    assert load(None, {}, AllSettings).database.url.get_secret_value() == url
 
 
 def test_secrets_are_masked_in_problems(file: Path) -> None:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Migrate under the data directory's lock; `--check` looks only, beside whatever runs."""
+    """Migrate a file under its directory's lock; a server has one of its own. `--check` looks only, beside whatever runs."""
     settings = load_settings(options.config)
     if options.check:
         files = asyncio.run(_pending(settings))
+    elif not settings.database.is_file:
+        files = asyncio.run(_migrate(settings))
     else:
         with locked(settings.data_dir, "aldis migrate", patience=15.0):
             files = asyncio.run(_migrate(settings))
@@ -38,7 +40,7 @@ async def _pending(settings: "AldisSettings") -> list[str]:
     sets = migration_sets()
     with explained(settings):
         database = Database(settings.database.url.get_secret_value())
-        if not database.path.exists():
+        if database.missing():
             return [f"{migrations.name}/{file.name}" for migrations in sets for file in migrations.files()]
         await database.open()
         try:

@@ -11,14 +11,13 @@ from aldis.core.bus.memory import MemoryBroker
 from aldis.core.service.clock import SystemClock
 from aldis.core.service.logging import make_logger
 from aldis.core.storage import Database
-from aldis.core.storage.migrations import migrate
 from aldis.directory.app import Directory
 from aldis.launcher.accounts import Accounts
 from aldis.launcher.buses import Buses
 from aldis.launcher.control_server import Answer
 from aldis.launcher.explain import explained
 from aldis.launcher.settings import AldisSettings
-from aldis.launcher.store import migration_sets
+from aldis.launcher.store import shape
 
 
 def run(settings: AldisSettings, question: Mapping[str, Any]) -> Answer:
@@ -43,7 +42,7 @@ async def answer(settings: AldisSettings, question: Mapping[str, Any]) -> Answer
     try:
         with explained(settings):
             await database.open()
-            await migrate(database, migration_sets())
+            await shape(database)
             await directory.start()
         return await accounts.answer(question)
     finally:

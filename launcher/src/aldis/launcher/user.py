@@ -63,8 +63,11 @@ def _answer(config: Path | None, question: dict[str, Any]) -> dict[str, Any]:
 
 def _without_server(settings: "AldisSettings", question: dict[str, Any]) -> dict[str, Any]:
     with locked(settings.data_dir, "aldis user", patience=PATIENCE):
+        from aldis.core.service.settings import masked  # noqa: PLC0415  loaded by now, but not where a server answers
+
         found: dict[str, Any] = import_module("aldis.launcher.offline").run(settings, question)
-    print(f"aldis: no server is running; used the database in {settings.data_dir.absolute()}", file=sys.stderr)
+    where = f"in {settings.data_dir.absolute()}" if settings.database.is_file else f"at {masked(settings.database.url)}"
+    print(f"aldis: no server is running; used the database {where}", file=sys.stderr)
     return found
 
 

@@ -44,11 +44,25 @@ def _some(values: tuple[str, ...]) -> tuple[str, ...]:
 def _database_url(value: SecretUrl) -> SecretUrl:
     """Only what there is an adapter for; told here, since a service that stores nothing has no database library to ask."""
     url = value.get_secret_value()
-    if url and (not url.startswith("sqlite:///") or url in ("sqlite:///", "sqlite:///:memory:")):
-        raise ValueError("must be sqlite:///PATH (sqlite:////PATH if absolute); mend it or leave it out")
-    if fault := path_fault(url.removeprefix("sqlite:///")) if url else "":
+    if url.startswith(("postgresql://", "postgres://")):
+        fault = _postgres_fault(url)
+    elif url and (not url.startswith("sqlite:///") or url in ("sqlite:///", "sqlite:///:memory:")):
+        fault = "must be sqlite:///PATH (sqlite:////PATH if absolute) or postgresql://ROLE:PASSWORD@HOST/DATABASE; mend it or leave it out"
+    else:
+        fault = path_fault(url.removeprefix("sqlite:///")) if url else ""
+    if fault:
         raise ValueError(fault)
     return value
+
+
+def _postgres_fault(url: str) -> str:
+    """What is wrong with the address of a PostgreSQL, as far as its text shows."""
+    _, _, rest = url.partition("://")
+    if not rest.isprintable() or " " in rest or "#" in rest:
+        return "holds a blank, a # or a control character; write what is special in a password as %XX"
+    if not rest.partition("?")[0].partition("/")[2]:
+        return "names no database; end the address with /DATABASE"
+    return ""
 
 
 Domain = Annotated[str, AfterValidator(_domain)]
@@ -66,8 +80,15 @@ class Database(Section):
     """Where accounts, rosters and messages are kept."""
 
     url: Annotated[SecretUrl, AfterValidator(_database_url)] = Field(
-        default=SecretUrl(""), description="Address of the database, `sqlite:///PATH`; empty: `aldis.db` in `data_dir`."
+        default=SecretUrl(""),
+        description="Address of the database, `sqlite:///PATH` or `postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full`;"
+        " empty: `aldis.db` in `data_dir`.",
     )
+
+    @property
+    def is_file(self) -> bool:
+        """Is it a file of this machine, which no other one uses?"""
+        return self.url.get_secret_value().startswith("sqlite:")
 
 
 class Bus(Section):

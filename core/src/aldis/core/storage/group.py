@@ -10,7 +10,11 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from aldis.core.storage.errors import StorageUnavailable, is_our_fault
+from aldis.core.storage.backend import Figures
+from aldis.core.storage.errors import CommitUnknown, StorageUnavailable, TryAgain, is_our_fault
+
+TRIES = 4
+"""How often a transaction that met another one, or a dead connection, is done at once."""
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[Any]]
@@ -30,8 +34,9 @@ class GroupCommit:
     transaction is undone and all are done again, each in its own savepoint, so that each gets its own result or error.
     """
 
-    def __init__(self, transaction: Transaction, *, patience: float, queue: int, size: int = 256) -> None:
+    def __init__(self, transaction: Transaction, *, patience: float, queue: int, figures: Figures, size: int = 256) -> None:
         self._transaction = transaction
+        self._figures = figures
         self._size = size
         self._queue = queue
         self._patience = patience
@@ -66,7 +71,7 @@ class GroupCommit:
                 return await done
         except TimeoutError:
             if bound.expired():
-                raise StorageUnavailable(f"not committed within {self._patience:g} s, and may or may not be yet") from None
+                raise CommitUnknown(f"not committed within {self._patience:g} s, and may or may not be yet") from None
             raise
 
     async def _run(self) -> None:
@@ -83,27 +88,33 @@ class GroupCommit:
             _settle(list(self._jobs), [_Failed(StorageUnavailable("the database was closed"))] * len(self._jobs))
 
     async def _commit(self, jobs: list[Job]) -> None:
-        if not jobs:
-            return
-        outcomes: list[Any]
-        try:
-            outcomes = await self._together(jobs)
-        except StorageUnavailable as error:
-            outcomes = [_Failed(error)] * len(jobs)
-        except Exception as error:  # noqa: BLE001  the submitter's to handle; the task goes on
-            outcomes = [_Failed(error)] if len(jobs) == 1 else await self._one_by_one(jobs)
-        _settle(jobs, outcomes)
+        if jobs:
+            _settle(jobs, await self._outcomes(jobs))
+
+    async def _outcomes(self, jobs: list[Job]) -> list[Any]:
+        do = self._together
+        failure: Exception = StorageUnavailable("never done")
+        for _ in range(TRIES):
+            try:
+                return await do(jobs)
+            except TryAgain as error:
+                self._figures.again += 1
+                failure = error
+            except StorageUnavailable as error:
+                return [_Failed(error)] * len(jobs)
+            except Exception as error:  # noqa: BLE001  the submitters' to handle; the task goes on
+                if len(jobs) == 1 or do == self._one_by_one:
+                    return [_Failed(error)] * len(jobs)
+                do = self._one_by_one
+        return [_Failed(failure)] * len(jobs)
 
     async def _together(self, jobs: list[Job]) -> list[Any]:
         async with self._transaction() as connection:
             return [await work(connection) for work, _ in jobs]
 
     async def _one_by_one(self, jobs: list[Job]) -> list[Any]:
-        try:
-            async with self._transaction() as connection:
-                return [await _in_savepoint(connection, work) for work, _ in jobs]
-        except Exception as error:  # noqa: BLE001  the submitters' to handle; the task goes on
-            return [_Failed(error)] * len(jobs)
+        async with self._transaction() as connection:
+            return [await _in_savepoint(connection, work) for work, _ in jobs]
 
 
 async def _in_savepoint(connection: AsyncConnection, work: Work) -> Any:

@@ -29,7 +29,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*")
 
 @dataclass(frozen=True, slots=True)
 class MigrationSet:
-    """The migrations of one service: `name` is the prefix of its tables, `path` the folder of its files."""
+    """The migrations of one service: `name` is the prefix of its tables and on PostgreSQL its schema, `path` the folder of its files."""
 
     name: str
     path: Path
@@ -68,7 +68,7 @@ async def migrate(database: Database, sets: Sequence[MigrationSet]) -> list[Appl
         async with database.reading() as connection:
             version = await connection.run_sync(_version, migrations)
         if _pending(migrations, files, version):
-            async with database.migrating() as connection:
+            async with database.migrating(migrations.name) as connection:
                 applied += await connection.run_sync(_apply, migrations, files)
     return applied
 
@@ -104,7 +104,7 @@ def _apply(connection: Connection, migrations: MigrationSet, files: list[Path]) 
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
 
     todo = _pending(migrations, files, _version(connection, migrations))
-    before = set(inspect_database(connection).get_table_names())
+    before = _tables(connection, migrations.name)
     connection.execute(
         text(f"CREATE TABLE IF NOT EXISTS {migrations.table} (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied FLOAT NOT NULL)")
     )
@@ -115,10 +115,17 @@ def _apply(connection: Connection, migrations: MigrationSet, files: list[Path]) 
             text(f"INSERT INTO {migrations.table} VALUES (:version, :name, :applied)"),  # noqa: S608  a checked name
             {"version": int(path.name[:4]), "name": path.stem, "applied": time.time()},
         )
-    foreign = [name for name in set(inspect_database(connection).get_table_names()) - before if not name.startswith(f"{migrations.name}_")]
+    foreign = [name for name in _tables(connection, migrations.name) - before if not name.startswith(f"{migrations.name}_")]
     if foreign:
         raise MigrationError(f"a migration of {migrations.name} makes tables that are not its own: {', '.join(sorted(foreign))}")
     return [Applied(migrations.name, path.name) for path in todo]
+
+
+def _tables(connection: Connection, schema: str) -> set[str]:
+    """All of the database; those that lie in no schema of the service's own bear that one's name as well."""
+    inspector = inspect_database(connection)
+    others = set(inspector.get_schema_names()) - {schema, "main", "information_schema"}
+    return {*inspector.get_table_names(), *(f"{other}.{name}" for other in others for name in inspector.get_table_names(schema=other))}
 
 
 def _upgrade(path: Path, operations: "Operations") -> None:

@@ -1,91 +1,104 @@
-"""What is SQLite's own: how its connections are set up, and how long their statements may run."""
+"""SQLite: one file, one writer at a time, readers beside it; a commit survives a power cut."""
 
 import asyncio
-import os
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from sqlalchemy import Connection, event, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-STEPS = 200_000
-"""Virtual machine steps between two looks at the clock: a few milliseconds."""
-CLOSING = 2.0
-"""Seconds in which a connection that is given back has to be closed."""
+from aldis.core.storage import sqlite_engine
+from aldis.core.storage.backend import Figures
+from aldis.core.storage.errors import MigrationError, StorageUnavailable, translated
 
-
-@dataclass(slots=True)
-class Deadline:
-    """When the transaction that runs on a connection has to be over, by the monotonic clock."""
-
-    until: float = float("inf")
-
-    def passed(self) -> bool:
-        return time.monotonic() > self.until
+WRITER = ("journal_mode = WAL", "foreign_keys = ON")
+READER = ("query_only = ON",)
+GRACE = 2.0
+"""A transaction whose statements ran out of time is told so by SQLite; one that hangs elsewhere is cancelled after so many limits."""
 
 
-def database_path(url: str) -> Path:
-    """The file of a database address; raises ValueError for an address that has none."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise ValueError("the address of a database is sqlite:///PATH")
-    return Path(str(parsed.database))
+class Sqlite:
+    """Writers queue here, in order, and never meet SQLITE_BUSY but from another process."""
 
+    def __init__(self, url: str, *, readers: int, limit: float, queue: int, durable: bool, figures: Figures) -> None:
+        self.path = sqlite_engine.database_path(url)
+        self._limit = limit
+        self._queue = queue
+        synchronous = f"synchronous = {'FULL' if durable else 'OFF'}"
+        self._writer = sqlite_engine.create_engine(
+            self.path, begin="BEGIN IMMEDIATE", size=1, patience=limit, pragmas=(*WRITER, synchronous)
+        )
+        self._readers = sqlite_engine.create_engine(self.path, begin="BEGIN", size=readers, patience=limit, pragmas=READER)
+        self._turn = asyncio.Lock()
+        self._figures = figures
 
-def create_file(path: Path) -> None:
-    """Make the file, and folders that are missing, the owner's alone; SQLite would do it with the umask, and its side files follow."""
-    for folder in reversed(path.parents):
-        folder.mkdir(mode=0o700, exist_ok=True)  # each by itself: `parents` would have the umask's mode
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    def missing(self) -> bool:
+        return not self.path.exists()
 
+    async def open(self) -> None:
+        """Make the file if there is none, and see that it is a database."""
+        try:
+            sqlite_engine.create_file(self.path)
+        except OSError as error:
+            raise StorageUnavailable(f"{self.path}: {error.strerror}") from error
+        async with self.writing(self._limit) as connection:
+            await connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
 
-def create_engine(path: Path, *, begin: str, size: int, patience: float, pragmas: tuple[str, ...]) -> AsyncEngine:
-    """An engine whose transactions begin and end where the code says so, which Python's sqlite3 alone doesn't do.
+    async def close(self) -> None:
+        await self._readers.dispose()
+        await self._writer.dispose()
+        await sqlite_engine.given_back()
 
-    `patience` is how many seconds to wait for a free connection, and for another process (`aldis user add`) that writes.
-    Returning a connection rolls nothing back (a hop between threads): whoever takes one commits or rolls back himself.
-    """
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", pool_size=size, max_overflow=0, pool_timeout=patience, pool_reset_on_return=None
-    )
+    @asynccontextmanager
+    async def writing(self, limit: float) -> AsyncIterator[AsyncConnection]:
+        async with self._write_turn(), self._run(self._writer, limit) as connection:
+            yield connection
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection: Any, record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (f"busy_timeout = {int(patience * 1000)}", *pragmas):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-        deadline = record.info["deadline"] = Deadline()
-        connection.run_async(lambda driver: driver.set_progress_handler(deadline.passed, STEPS))
+    @asynccontextmanager
+    async def reading(self, limit: float) -> AsyncIterator[AsyncConnection]:
+        async with self._run(self._readers, limit) as connection:
+            yield connection
 
-    @event.listens_for(engine.sync_engine, "begin")
-    def start(connection: Connection) -> None:
-        limit = connection.get_execution_options().get("limit", float("inf"))
-        connection.info["deadline"].until = time.monotonic() + limit
-        connection.exec_driver_sql(begin)
+    @asynccontextmanager
+    async def migrating(self, schema: str) -> AsyncIterator[AsyncConnection]:
+        """On a connection that does not hold up foreign keys until it ends, since rebuilding a table drops it."""
+        engine = sqlite_engine.create_engine(
+            self.path, begin="BEGIN IMMEDIATE", size=1, patience=60.0, pragmas=("journal_mode = WAL", "synchronous = FULL")
+        )
+        try:
+            async with self._write_turn(), self._run(engine, float("inf")) as connection:
+                yield connection
+                if broken := (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all():
+                    raise MigrationError(f"the migration leaves rows without what they refer to (table, row, referred table): {broken[:5]}")
+        finally:
+            await engine.dispose()
 
-    @event.listens_for(engine.sync_engine, "invalidate")
-    def abandon(connection: Any, record: Any, error: BaseException | None) -> None:
-        """End the transaction of a task that was cancelled in a statement.
+    @asynccontextmanager
+    async def _write_turn(self) -> AsyncIterator[None]:
+        if self._figures.waiting >= self._queue:
+            raise StorageUnavailable("too many writers are waiting")
+        self._figures.waiting += 1
+        try:
+            async with asyncio.timeout(self._limit):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise StorageUnavailable(f"waited {self._limit:g} s for other writers") from None
+        finally:
+            self._figures.waiting -= 1
+        try:
+            yield
+        finally:
+            self._turn.release()
 
-        Closing alone does not: SQLite keeps a closed connection, and its lock, as long as a cursor is left of it.
-        """
-        record.info["deadline"].until = 0.0
-        if isinstance(error, asyncio.CancelledError):
-            connection.run_async(lambda driver: asyncio.shield(driver.rollback()))
-
-    return engine
-
-
-async def given_back() -> None:
-    """Wait until connections whose users were cancelled are closed: SQLAlchemy does so in tasks that nobody else waits for."""
-    closing = [task for task in asyncio.all_tasks() if _is_closing(task)]
-    if closing:
-        await asyncio.wait(closing, timeout=CLOSING)
-
-
-def _is_closing(task: asyncio.Task[object]) -> bool:
-    return getattr(task.get_coro(), "__qualname__", "").endswith("_terminate_graceful_close")
+    @asynccontextmanager
+    async def _run(self, engine: AsyncEngine, limit: float) -> AsyncIterator[AsyncConnection]:
+        bound = asyncio.timeout(None if limit == float("inf") else limit * GRACE)
+        try:
+            with translated():
+                async with bound, engine.connect() as fresh:
+                    connection = await fresh.execution_options(limit=limit)
+                    async with connection.begin():
+                        yield connection
+        except TimeoutError:
+            if bound.expired():
+                raise StorageUnavailable(f"took more than {limit * GRACE:g} s") from None
+            raise
