@@ -14,7 +14,8 @@ from time import perf_counter
 
 from aldis.core.bus.memory import MemoryBus
 from aldis.core.contracts.envelope import Envelope
-from aldis.core.shards.hub import Hub, Link
+from aldis.core.shards.hub import Hub
+from aldis.core.shards.link import Link
 from aldis.core.xmpp.stream.framer import Framer
 from aldis.core.xmpp.stream.frames import Frame, FramerLimits
 from aldis.gateway.domain.stanzas import inbound, outbound

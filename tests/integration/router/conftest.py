@@ -19,7 +19,8 @@ from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope, Flag, Kind
 from aldis.core.service.clock import SystemClock
 from aldis.core.service.process import Process
-from aldis.core.shards.hub import Hub, Link
+from aldis.core.shards.hub import Hub
+from aldis.core.shards.link import Link
 from aldis.core.shards.means import Means
 from aldis.core.shards.store import SqlRegistry
 from aldis.core.shards.store import migrations as shards_migrations

@@ -1,6 +1,7 @@
 """The router behind real gateways' hubs, calm and with the bus's faults: no stanza lost, repeated or reordered."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from aldis.core.bus.names import router_queue
 from aldis.core.contracts.accounts import AccountDisabled
 from aldis.core.contracts.base import Origin
+from aldis.core.contracts.envelope import Envelope, Kind
+from aldis.core.contracts.sessions import FromSession
 from aldis.core.service.clock import SystemClock
 from aldis.core.shards.slots import shard_of
 from aldis.router.domain.roster import Roster
 from aldis.router.store import Store
-from tests.integration.router.conftest import Client
+from tests.integration.router.conftest import Client, Cluster
 
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
 
@@ -196,4 +199,39 @@ async def test_a_shard_that_stands_still_is_found_out_and_one_that_works_is_not(
     assert any(standing) or cluster.faults is not None
     gate.set()
     await romeo.receives(f"presence - {romeo.jid}")
-    assert [runner.standing(earlier) for runner, earlier in zip(runners, before, strict=True)] == [{}, {}]
+    async with asyncio.timeout(5):
+        while [runner.standing(earlier) for runner, earlier in zip(runners, before, strict=True)] != [{}, {}]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_new_owner_takes_nothing_once_more_that_was_done_before_it(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, seed=1, shards=1)
+    assert cluster.faults is not None
+    cluster.faults.repeat = cluster.faults.delay = cluster.faults.die = cluster.faults.move = 0.0
+    async with cluster.running(routers=2, hubs=1):
+        romeo = await cluster.client("romeo", "orchard")
+        romeo.sends("presence")
+        await romeo.receives(f"presence - {romeo.jid}")
+        gone = await cluster.client("romeo", "tomb")
+        gone.sends("message", "chat", romeo.jid, "<body>once</body>")
+        await romeo.receives("message chat")
+        late = [
+            FromSession(generation=1, stanza=Envelope(kind, "", "i", user.jid, to, b"<body>once</body>", (), Origin(user.link.id, 2)))
+            for kind, user, to in ((Kind.PRESENCE, romeo, ""), (Kind.MESSAGE, gone, romeo.jid))
+        ]
+        gone.close("", "")
+        await asyncio.sleep(0.05)
+        first, second = (router.runner for router in cluster.routers)
+        assert first is not None
+        assert second is not None
+        await first.release(0)
+        second.want(0)
+        heir = await cluster.client("romeo", "garden")
+        heir.sends("presence")
+        await heir.receives(f"presence - {heir.jid}", f"presence - {romeo.jid}")
+        romeo.got.clear()
+        for repeat in late:
+            cluster.hubs[0]._bus.publish(router_queue(0), repeat)
+        romeo.sends("message", "chat", heir.jid, "<body>all</body>")
+        await heir.until(lambda: any("all" in line for line in heir.got))
+        assert (romeo.got, len(heir.got)) == ([], 1)

@@ -19,6 +19,7 @@ Known = (
     | sessions.BindRefused
     | sessions.CloseSession
     | sessions.Note
+    | sessions.Handled
     | sessions.Takeover
     | sessions.TakeoverAnswer
     | sessions.Routed

@@ -135,6 +135,15 @@ class Note(Message, frozen=True, kw_only=True, tag="note"):
     state: bytes
 
 
+class Handled(Message, frozen=True, kw_only=True, tag="handled"):
+    """Up to which number what came from each session is done, with all its effects confirmed: it is taken no more."""
+
+    shard: int
+    epoch: int
+    sessions: tuple[tuple[str, int], ...]
+    """(session id, n)."""
+
+
 # --- take-over
 
 
@@ -160,6 +169,8 @@ class SessionSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """(origin session, origin n, effect) of recent deliveries whose inputs may come again."""
     peer: str = ""
     since: float = 0.0
+    handled: int = 0
+    """Up to which n all that came from it is done."""
 
 
 class TakeoverAnswer(Message, frozen=True, kw_only=True, tag="takeover-answer"):
@@ -173,6 +184,8 @@ class TakeoverAnswer(Message, frozen=True, kw_only=True, tag="takeover-answer"):
     """Sessions that have asked for a resource and not been answered."""
     newest: int = 0
     """The counter in the newest session id: a `Bind` up to it that is in neither list is a repeat of one long over."""
+    ended: tuple[tuple[str, int], ...] = ()
+    """(session id, n) of sessions that ended lately: up to which n all that came from each is done."""
 
 
 # --- shard → shard

@@ -5,7 +5,7 @@ It never originates, drops or reorders a stanza; what it refuses is late (an old
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from aldis.core.contracts.sessions import (
     CloseSession,
     Deliver,
     FromSession,
+    Handled,
     Note,
     Recipient,
     Returned,
@@ -29,79 +30,13 @@ from aldis.core.contracts.sessions import (
     TakeoverAnswer,
     Written,
 )
+from aldis.core.shards.link import Client, Ended, Link
 from aldis.core.shards.means import Means
 from aldis.core.shards.slots import shard_of
 
 PRESENCE: Final = int(Kind.PRESENCE)
 REPORT_AFTER: Final = 256
 """Stanzas to clients after which the shards are told what is on the sockets, without waiting for the timer."""
-
-
-class Client(Protocol):
-    """The stream behind a link. All calls are synchronous and do not fail."""
-
-    def stanza(self, stanza: Envelope, to: str) -> None:
-        """Write a stanza, addressed to `to`."""
-
-    def bound(self, jid: str) -> None:
-        """The session has its resource."""
-
-    def bind_refused(self, error: bytes) -> None:
-        """It gets none; `error` is the whole element."""
-
-    def close(self, condition: str, text: str) -> None:
-        """End the stream with this stream error."""
-
-    def on_socket(self) -> int:
-        """How many of the stanzas that it was given are on the socket."""
-
-
-class Link:
-    """One session's tie to its shard."""
-
-    __slots__ = (
-        "account",
-        "available",
-        "binding",
-        "client",
-        "generation",
-        "given",
-        "id",
-        "jid",
-        "n",
-        "note",
-        "number",
-        "peer",
-        "queue",
-        "reported",
-        "shard",
-        "since",
-        "unwritten",
-    )
-
-    def __init__(self, id: str, account: str, shard: int, client: Client, peer: str, since: float) -> None:  # noqa: A002  the field's name, and all of them
-        self.id = id
-        self.generation = 1
-        self.account = account
-        self.shard = shard
-        self.queue = router_queue(shard)
-        self.client = client
-        self.peer = peer
-        self.since = since
-        self.jid = ""
-        self.binding = 0
-        """The number of the request for a resource that is not answered yet."""
-        self.n = 0
-        """How much was published for it."""
-        self.number = 0
-        """The last number it was sent."""
-        self.reported = 0
-        self.given = 0
-        """How many stanzas the client was given; their numbers follow each other, so the last has `number`."""
-        self.unwritten: deque[tuple[Envelope, str]] = deque()
-        """Copies of what is not known to be on the socket, with the address each was sent to."""
-        self.note = b""
-        self.available = False
 
 
 class _Shard:
@@ -127,8 +62,8 @@ class Hub:
         self._drop = means.drop
         self._repeats_for = means.bus.repeats_for
         self._links: dict[str, Link] = {}
-        self._ended: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        """Sessions to which something may come again: the last number each had, and when it ended."""
+        self._ended: OrderedDict[str, Ended] = OrderedDict()
+        """In the order in which they ended."""
         self._shards = [_Shard() for _ in range(means.shards)]
         self._counter = 0
         self._unreported: set[Link] = set()
@@ -211,9 +146,9 @@ class Hub:
         if not self._repeats_for:
             return
         now = self._now()
-        while self._ended and now - next(iter(self._ended.values()))[1] >= self._repeats_for:
+        while self._ended and now - next(iter(self._ended.values())).when >= self._repeats_for:
             self._ended.popitem(last=False)
-        self._ended[link.id] = link.number, now
+        self._ended[link.id] = Ended(link, now)
 
     @staticmethod
     def _trim(link: Link) -> None:
@@ -303,12 +238,12 @@ class Hub:
 
     def _return(self, shard: int, stanza: Envelope, recipient: Recipient) -> None:
         """The session has ended: its shard decides what becomes of the stanza. Presence is for nobody else."""
-        number, when = self._ended.get(recipient.session, (0, 0.0))
-        if recipient.number <= number:
-            self._drop("repeat")  # it had this one, or has given it back
-            return
-        if number or when:
-            self._ended[recipient.session] = recipient.number, when
+        ended = self._ended.get(recipient.session)
+        if ended is not None:
+            if recipient.number <= ended.number:
+                self._drop("repeat")  # it had this one, or has given it back
+                return
+            ended.number = recipient.number
         if stanza.kind == PRESENCE:
             self._drop("no-session")
             return
@@ -319,7 +254,7 @@ class Hub:
         if isinstance(message, Takeover):
             self._takeover(message)
             return
-        if not isinstance(message, Bound | BindRefused | CloseSession | Note):
+        if not isinstance(message, Bound | BindRefused | CloseSession | Note | Handled):
             self._drop("unknown-message")
             return
         shard = self._shards[message.shard]
@@ -327,6 +262,9 @@ class Hub:
             self._drop("late-epoch")
             return
         shard.epoch = message.epoch
+        if isinstance(message, Handled):
+            self._handled(message)
+            return
         link = self._links.get(message.session)
         if link is None or link.generation != message.generation:
             self._drop("no-session")
@@ -344,6 +282,12 @@ class Hub:
             case CloseSession():
                 link.client.close(message.condition, message.text)
 
+    def _handled(self, message: Handled) -> None:
+        for session, n in message.sessions:
+            known = self._links.get(session) or self._ended.get(session)
+            if known is not None:
+                known.handled = n
+
     def _takeover(self, message: Takeover) -> None:
         shard = self._shards[message.shard]
         if message.epoch < shard.epoch:
@@ -360,13 +304,24 @@ class Hub:
                 gateway=self.queue,
                 sessions=tuple(
                     SessionSnapshot(
-                        link.id, link.generation, link.jid, link.number, link.note, tuple(seen.get(link.id, ())), link.peer, link.since
+                        link.id,
+                        link.generation,
+                        link.jid,
+                        link.number,
+                        link.note,
+                        tuple(seen.get(link.id, ())),
+                        link.peer,
+                        link.since,
+                        link.handled,
                     )
                     for link in links
                     if link.jid
                 ),
                 binding=tuple(link.id for link in links if not link.jid),
                 newest=self._counter,
+                ended=tuple(
+                    (session, ended.handled) for session, ended in self._ended.items() if ended.shard == message.shard and ended.handled
+                ),
             ),
         )
 

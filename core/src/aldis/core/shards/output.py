@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aldis.core.bus.names import router_queue
-from aldis.core.bus.port import Bus
+from aldis.core.bus.port import Bus, Receipt
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope
-from aldis.core.contracts.sessions import Bind, BindRefused, Bound, CloseSession, Deliver, Note, Recipient, Routed
+from aldis.core.contracts.sessions import Bind, BindRefused, Bound, CloseSession, Deliver, Handled, Note, Recipient, Routed
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.sessions import Session
 from aldis.core.shards.slots import shard_of
@@ -167,6 +167,11 @@ class Output:
             Note(shard=self.shard, epoch=self.epoch, session=session.id, generation=session.generation, state=state),
             turn,
         )
+
+    def handled(self, gateway: str, sessions: tuple[tuple[str, int], ...], receipt: Receipt) -> None:
+        """Tell a gateway up to which n all that came from its sessions is done."""
+        if not self.dead:
+            self._bus.publish(gateway, Handled(shard=self.shard, epoch=self.epoch, sessions=sessions), receipt)
 
     def tell(self, queue: str, message: Message, turn: Turn) -> None:
         """Send anything else, such as an acknowledgement to another service."""

@@ -9,7 +9,7 @@ from typing import Any, Generic
 
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
-from aldis.core.contracts.base import Message
+from aldis.core.contracts.base import Message, Origin
 from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, TakeoverAnswer, Written
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.means import Means
@@ -17,7 +17,7 @@ from aldis.core.shards.output import Output
 from aldis.core.shards.peers import Peers
 from aldis.core.shards.service import ShardService
 from aldis.core.shards.sessions import S, Session, Sessions
-from aldis.core.shards.turn import Turn
+from aldis.core.shards.turn import Turn, Turns
 
 MOST_ENDED = 10_000
 """Ended sessions whose repeats are still recognised."""
@@ -44,6 +44,7 @@ class ShardOwner(Generic[S]):
         self._mark = 0
         self._sessions = sessions.by_id
         self._ended: OrderedDict[str, int] = OrderedDict()
+        """Up to which n each was handled."""
         self._asked: dict[str, int] = {}
         """By session: which bind was taken last under this owner."""
         self._came_back: OrderedDict[tuple[str, int, int, str, str, str], float] = OrderedDict()
@@ -63,6 +64,7 @@ class ShardOwner(Generic[S]):
         for answer in answers:
             self._newest[answer.gateway] = answer.newest
             self._bound_before[answer.gateway] = frozenset(answer.binding)
+            self._ended.update(answer.ended)
             for snapshot in answer.sessions:
                 plain = Session(snapshot.session, snapshot.generation, answer.gateway, snapshot.jid, snapshot.peer)
                 plain.number = snapshot.number
@@ -70,6 +72,7 @@ class ShardOwner(Generic[S]):
                 plain.since = snapshot.since
                 session = self._service.restore(plain)
                 session.seen = set(snapshot.seen) or None
+                session.last = snapshot.handled or None
                 self._sessions[session.id] = session
         if answers:
             self._remembers_until = self._now() + self._repeats_for
@@ -106,8 +109,9 @@ class ShardOwner(Generic[S]):
         self._lost()
 
     def settle(self) -> None:
-        """Acknowledge the turns that are over, in the order in which they began."""
+        """Acknowledge the turns that are over, in the order in which they began, after their gateways were told."""
         turns = self._turns
+        self._tell_handled()
         while turns and turns[0].pending == 0:
             turn = turns.popleft()
             self._output.acked = turn.mark
@@ -115,6 +119,27 @@ class ShardOwner(Generic[S]):
                 turn.batch.ack()
         if self._remembers_until is not None:
             self._forget_seen()
+
+    def _tell_handled(self) -> None:
+        """Tell the gateways what is done, before the broker: what it forgets, the next owner must know from somebody."""
+        over: list[Turn] = []
+        for turn in self._turns:
+            if turn.told:
+                continue
+            if turn.pending or self._output.dead:
+                break
+            turn.told = True
+            if turn.handled:
+                over.append(turn)
+        if not over:
+            return
+        gateways: dict[str, dict[str, int]] = {}
+        for turn in over:
+            for session, (gateway, n) in turn.handled.items():
+                gateways.setdefault(gateway, {})[session] = n
+        receipt = Turns(over)
+        for gateway, sessions in gateways.items():
+            self._output.handled(gateway, tuple(sessions.items()), receipt)
 
     @property
     def oldest(self) -> int | None:
@@ -134,10 +159,10 @@ class ShardOwner(Generic[S]):
         origin = stanza.origin
         session = self._sessions.get(origin.session)
         if session is None:
-            ended = self._ended.get(origin.session)
-            if ended is not None and origin.n <= ended:
+            if origin.n <= self._ended.get(origin.session, 0):
                 self._drop("repeat")
                 return
+            self._over(origin)
             account = stanza.sender.partition("/")[0]
             self.mailboxes.post(account, self._service.orphan, account, stanza, turn)
             return
@@ -149,6 +174,8 @@ class ShardOwner(Generic[S]):
             self._drop("generation")
             return
         session.last = origin.n
+        if self._repeats_for:
+            turn.handled[session.id] = session.gateway, origin.n
         self.mailboxes.post(session.account, self._service.from_session, session, stanza, turn)
 
     def _control(self, message: Message, turn: Turn) -> None:
@@ -171,7 +198,7 @@ class ShardOwner(Generic[S]):
 
     def _bind(self, message: Bind, turn: Turn) -> None:
         session = message.origin.session
-        if session in self._ended:
+        if message.origin.n <= self._ended.get(session, 0):
             self._drop("repeat")
             return
         newest = self._newest.get(message.gateway)
@@ -184,6 +211,8 @@ class ShardOwner(Generic[S]):
             self._drop("repeat")
             return
         self._asked[session] = message.origin.n
+        if self._repeats_for:
+            turn.handled[session] = message.gateway, message.origin.n
         self.mailboxes.post(message.account, self._service.bind, message, None, turn)
 
     def _returned(self, message: Returned, turn: Turn) -> None:
@@ -202,15 +231,21 @@ class ShardOwner(Generic[S]):
 
     def _end(self, message: SessionEnd, turn: Turn) -> None:
         session_id = message.origin.session
-        if session_id in self._ended:
+        if message.origin.n <= self._ended.get(session_id, 0):
             self._drop("repeat")
             return
         account = message.jid.partition("/")[0]
         self._asked.pop(session_id, None)
-        self._ended[session_id] = message.origin.n
+        self._over(message.origin)
+        if self._repeats_for:
+            turn.handled[session_id] = message.gateway, message.origin.n
+        self.mailboxes.post(account, self._end_session, session_id, message, turn)
+
+    def _over(self, origin: Origin) -> None:
+        """Remember up to where a session was handled that is no more."""
+        self._ended[origin.session] = origin.n
         if len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
-        self.mailboxes.post(account, self._end_session, session_id, message, turn)
 
     def _end_session(self, session_id: str, message: SessionEnd, turn: Turn) -> Result:
         session = self._sessions.pop(session_id, None)

@@ -14,13 +14,17 @@ class Settler(Protocol):
 class Turn:
     """Counts what is under way; a service passes it on and never looks into it."""
 
-    __slots__ = ("_owner", "batch", "mark", "pending")
+    __slots__ = ("_owner", "batch", "handled", "mark", "pending", "told")
 
     def __init__(self, owner: Settler, batch: Batch | None, mark: int) -> None:
         self._owner = owner
         self.batch = batch
         self.mark = mark
         self.pending = 1
+        self.handled: dict[str, tuple[str, int]] = {}
+        """By session id: the gateway that is told, and up to which n the turn took what came from it."""
+        self.told = False
+        """What it handled is on its way to the gateways, or there is nothing to tell."""
 
     def hold(self) -> None:
         """Something more is under way."""
@@ -31,3 +35,23 @@ class Turn:
         self.pending -= 1
         if self.pending == 0:
             self._owner.settle()
+
+
+class Turns:
+    """Several turns that wait for the same publishes."""
+
+    __slots__ = ("_turns",)
+
+    def __init__(self, turns: list[Turn]) -> None:
+        self._turns = turns
+
+    def hold(self) -> None:
+        """Something more is under way for each of them."""
+        for turn in self._turns:
+            turn.pending += 1
+
+    def release(self) -> None:
+        """Something is done; the owner is told once for all."""
+        for turn in self._turns[:-1]:
+            turn.pending -= 1
+        self._turns[-1].release()

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from aldis.core.contracts.envelope import Envelope
-from aldis.core.shards.hub import Link
+from aldis.core.shards.link import Link
 from aldis.core.xmpp.errors.sasl import SaslFailure
 from aldis.core.xmpp.errors.stream import InternalServerError, StreamError
 from aldis.core.xmpp.jid import Jid
