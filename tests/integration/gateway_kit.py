@@ -38,6 +38,7 @@ from aldis.core.contracts.sessions import Bind, BindRefused, Bound, CloseSession
 from aldis.core.seal import SealingKey, StaleKey, context
 from aldis.core.service.clock import SystemClock
 from aldis.core.service.logging import make_logger
+from aldis.core.shards.members import GATEWAY
 from aldis.core.xmpp.sasl import ScramHash, ScramKeys, derive, verify_proof
 from aldis.gateway.app import Gateway
 from aldis.gateway.settings import GatewaySettings
@@ -166,17 +167,24 @@ class FakeShard:
         self.bus.publish(gateway, CloseSession(shard=0, epoch=1, session=session, generation=generation, condition=condition, text=text))
 
 
-class FakeGateways:
-    """The registry of gateways, in memory."""
+class FakeRolls:
+    """The registry of processes, in memory."""
 
     def __init__(self) -> None:
-        self.queues: set[str] = set()
+        self.queues: dict[str, str] = {}
 
-    async def register(self, queue: str) -> None:
-        self.queues.add(queue)
+    async def agree(self, shards: int) -> None:
+        assert shards == 1
 
-    async def unregister(self, queue: str) -> None:
-        self.queues.discard(queue)
+    async def join(self, member: str, kind: str, queue: str) -> None:
+        assert kind == GATEWAY
+        self.queues[member] = queue
+
+    async def renew(self, member: str) -> bool:
+        return member in self.queues
+
+    async def leave(self, member: str) -> None:
+        self.queues.pop(member, None)
 
 
 class House:
@@ -187,14 +195,14 @@ class House:
         self.broker = MemoryBroker()
         self.directory = FakeDirectory()
         self.shard = FakeShard(self.broker.connect("shard"))
-        self.gateways = FakeGateways()
+        self.rolls = FakeRolls()
         self.lines = io.StringIO()
         self.dropped: list[str] = []
         self.registry = CollectorRegistry()
         self.gateway = Gateway(
             settings=settings,
             bus=self.broker.connect("gw1"),
-            gateways=self.gateways,
+            rolls=self.rolls,
             shards=1,
             clock=SystemClock(),
             registry=self.registry,

@@ -149,7 +149,7 @@ async def test_the_gateway_says_goodbye_when_it_stops(tmp_path: Path) -> None:
     house = House(make_settings(tmp_path))
     async with house, house.session() as juliet, house.client() as stranger:
         await stranger.features()
-        queue = next(iter(house.gateways.queues))
+        assert house.rolls.queues
         stopping = asyncio.ensure_future(house.gateway.stop())
         assert "<system-shutdown" in await juliet.until_closed()
         assert "<system-shutdown" in await stranger.until_closed()
@@ -157,7 +157,7 @@ async def test_the_gateway_says_goodbye_when_it_stops(tmp_path: Path) -> None:
         stranger.writer.close()
         await asyncio.wait_for(stopping, 5)
         assert len(house.shard.ended) == 1
-        assert queue not in house.gateways.queues
+        assert not house.rolls.queues
         with pytest.raises(OSError, match=r"refused|failed"):
             await asyncio.open_connection("127.0.0.1", house.gateway.ports().port)
 

@@ -22,7 +22,8 @@ from aldis.core.service.process import Process
 from aldis.core.shards.hub import Hub
 from aldis.core.shards.link import Link
 from aldis.core.shards.means import Means
-from aldis.core.shards.store import SqlRegistry
+from aldis.core.shards.members import GATEWAY
+from aldis.core.shards.registry import SqlRegistry
 from aldis.core.shards.store import migrations as shards_migrations
 from aldis.core.storage import Database
 from aldis.core.storage.migrations import migrate
@@ -148,7 +149,7 @@ class Cluster:
             await bus.declare(queue, exclusive=True)
             hub = Hub(Means(bus, self.shards, SystemClock.now, SystemClock.time, self._dropped.append, structlog.get_logger()), queue)
             await bus.consume(queue, hub)
-            await registry.register(queue)
+            await registry.join(bus.incarnation, GATEWAY, queue)
             self.hubs.append(hub)
         for n in range(routers):
             settings = RouterSettings.model_validate({"domains": ("example.org",), "bus": {"shards": self.shards}})
@@ -162,7 +163,6 @@ class Cluster:
                 process=self.process,
                 drop=self._dropped.append,
                 log=structlog.get_logger(),
-                owns=tuple(range(n, self.shards, routers)),
             )
             await router.start()
             self.routers.append(router)
@@ -179,17 +179,13 @@ class Cluster:
         if owner is None:
             return
         self._moving.add(queue)
-        task = asyncio.get_running_loop().create_task(self._hand_over(queue, shard, owner))
-        self._moves.add(task)
-        task.add_done_callback(self._moves.discard)
-
-    async def _hand_over(self, queue: str, shard: int, owner: int) -> None:
         source, target = self.routers[owner].runner, self.routers[(owner + 1) % len(self.routers)].runner
         assert source is not None
         assert target is not None
-        await source.release(shard)
-        target.want(shard)
-        self._moving.discard(queue)
+        task = source.release(shard, target.me)
+        self._moves.add(task)
+        task.add_done_callback(self._moves.discard)
+        task.add_done_callback(lambda _: self._moving.discard(queue))
 
     @asynccontextmanager
     async def running(self, routers: int, hubs: int) -> AsyncIterator[None]:

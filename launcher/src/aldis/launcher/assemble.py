@@ -11,7 +11,7 @@ from aldis.core.service.dropped import Dropped
 from aldis.core.service.metrics import Spread
 from aldis.core.service.process import Part
 from aldis.core.service.run import Host
-from aldis.core.shards.store import SqlRegistry
+from aldis.core.shards.registry import SqlRegistry
 from aldis.core.storage import Database
 from aldis.directory.app import Directory
 from aldis.gateway.app import Gateway
@@ -84,7 +84,6 @@ class OneProcess:
             process=host.process,
             drop=self.dropped,
             log=host.log,
-            owns=tuple(range(index, self.topology.shards, self.topology.routers)),
         )
 
     def _gateway(self, index: int) -> Gateway:
@@ -95,7 +94,7 @@ class OneProcess:
         gateway = Gateway(
             settings=settings,
             bus=self.buses.connect("g"),
-            gateways=self.registry,
+            rolls=self.registry,
             shards=self.topology.shards,
             clock=host.clock,
             registry=self._metrics(index),

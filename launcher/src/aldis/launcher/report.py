@@ -42,7 +42,8 @@ class Report:
             "certificates": self.certificates(),
         }
         try:
-            answer["shards"] = [{"shard": shard, "epoch": epoch, "owner": owner} for shard, epoch, owner in await house.registry.owners()]
+            owners = (await house.registry.view()).owners
+            answer["shards"] = [{"shard": shard, "epoch": owned.epoch, "owner": owned.owner} for shard, owned in owners.items()]
         except StorageUnavailable as error:
             answer["database_problem"] = str(error)
         if question.get("sessions") is True:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from aldis.core.shards import store as shards
-from aldis.core.shards.store import SqlRegistry
+from aldis.core.shards.registry import SqlRegistry
 from aldis.core.storage import Database, MigrationError
 from aldis.core.storage.migrations import MigrationSet, migrate, pending
 from aldis.directory import app as directory
@@ -32,10 +32,10 @@ class Store:
         self.database = database
 
     async def start(self) -> None:
-        """Open it, shape it, and forget the gateways of an earlier run, whose queues went with its bus."""
+        """Open it, shape it, and forget the services of an earlier run, whose queues went with its bus."""
         await self.database.open()
         await shape(self.database)
-        await SqlRegistry(self.database).forget_gateways()
+        await SqlRegistry(self.database).forget_all()
 
     async def stop(self) -> None:
         await self.database.close()

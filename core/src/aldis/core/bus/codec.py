@@ -5,7 +5,7 @@ from typing import get_args
 
 import msgspec
 
-from aldis.core.contracts import accounts, services, sessions
+from aldis.core.contracts import accounts, services, sessions, shards
 from aldis.core.contracts.base import Message
 
 Known = (
@@ -44,6 +44,8 @@ Known = (
     | services.WhoIsThere
     | services.IqRequest
     | services.IqResult
+    | shards.ShardMoved
+    | shards.MembersChanged
 )
 """Every message, as a tagged union."""
 

@@ -5,6 +5,8 @@ from typing import Final
 
 DIRECTORY: Final = "aldis.directory"
 ANNOUNCE: Final = "aldis.announce"
+SHARDS: Final = "aldis.shards"
+"""The topic on which owners of shards tell each other what they do."""
 
 
 def router_queue(shard: int) -> str:

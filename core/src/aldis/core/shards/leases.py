@@ -6,6 +6,7 @@ can renew, and nobody is watched.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 LEASE: Final = 10.0
@@ -16,6 +17,15 @@ WATCHED: Final = 5.0
 """Seconds that a row must have been watched: time for two renewals."""
 BREAK: Final = 2.5 * BEAT
 """Seconds between two looks after which watching begins anew: the database, or this process, was away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often processes that are apart look after each other; those of one process need not."""
+
+    beat: float = BEAT
+    look: float = 0.5
+    """Seconds between two looks at who is there: what a process that dies may stall its shards, but for the take-over."""
 
 
 class Leased(Protocol):

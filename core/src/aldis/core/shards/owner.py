@@ -7,10 +7,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Generic
 
+from msgspec.structs import replace
+
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
 from aldis.core.contracts.base import Message, Origin
+from aldis.core.contracts.envelope import Kind
 from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, TakeoverAnswer, Written
+from aldis.core.shards.fenced import Fenced
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.means import Means
 from aldis.core.shards.output import Output
@@ -54,6 +58,8 @@ class ShardOwner(Generic[S]):
         """By gateway: the counter of its newest session when this owner began."""
         self._bound_before: dict[str, frozenset[str]] = {}
         self._remembers_until: float | None = None
+        self._early: deque[Batch] | None = deque()
+        """What came before it was certain that this is the owner."""
         self.mailboxes = output.mailboxes = Mailboxes(self._failed)
         output.routed = service.routed
 
@@ -87,8 +93,23 @@ class ShardOwner(Generic[S]):
 
     # --- the consumer of the shard's queue
 
+    def begin(self) -> None:
+        """Handle what came, and what comes: the shard is this one's own."""
+        early = self._early
+        while early:
+            self._handle(early.popleft())
+        self._early = None
+
     def deliver(self, batch: Batch) -> None:
         """Take a batch: check each message, post it to its account's mailbox, run what can run."""
+        if self._early is None:
+            self._handle(batch)
+        else:
+            self._early.append(batch)
+
+    def _handle(self, batch: Batch) -> None:
+        if self._output.dead:
+            return
         self._mark += 1
         turn = Turn(self, batch, self._mark)
         self._turns.append(turn)
@@ -151,6 +172,24 @@ class ShardOwner(Generic[S]):
         self._output.dead = True
         self.mailboxes.close()
         self._sessions.clear()
+
+    def gateway_gone(self, queue: str) -> None:
+        """End the sessions of a gateway that died, as it would have: what it had not reported goes on to others."""
+        self._mark += 1
+        turn = Turn(self, None, self._mark)
+        self._turns.append(turn)
+        for session in [session for session in self._sessions.values() if session.gateway == queue]:
+            unwritten = [stanza for _, stanza in session.held if stanza.kind != Kind.PRESENCE]
+            end = SessionEnd(
+                origin=Origin(session.id, (session.last or 0) + 1),
+                generation=session.generation,
+                jid=session.jid,
+                gateway=queue,
+                note=session.note,
+                unwritten=tuple(stanza if stanza.to else replace(stanza, to=session.jid) for stanza in unwritten),
+            )
+            self._end(end, turn)
+        turn.release()
 
     # --- messages
 
@@ -252,5 +291,9 @@ class ShardOwner(Generic[S]):
         return self._service.end(session, message, turn)
 
     def _failed(self, key: str, error: Exception, first: Any, second: Any, turn: Turn) -> None:
-        if not self._output.dead:
+        if isinstance(error, Fenced):
+            self._drop("fenced")
+            if not self._output.dead:  # another owns the shard: what is acknowledged here, it would never see
+                self.lost()
+        elif not self._output.dead:
             self._service.failed(key, first if second is None else second, error, turn)

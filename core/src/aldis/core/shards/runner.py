@@ -1,57 +1,27 @@
-"""Runs a process's shards: claims one, takes it over from its gateways, consumes it, and gives it back."""
+"""Runs a process's shards: takes those that it is told to, hands them over, and drops them at once when they are lost."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from typing import Generic, Protocol
+from typing import Generic
 
-from aldis.core.bus.names import reply_queue, router_queue
-from aldis.core.bus.port import Batch, Subscription
-from aldis.core.contracts.sessions import Takeover, TakeoverAnswer
+from aldis.core.bus.names import SHARDS, router_queue
+from aldis.core.bus.port import BusAway, Consumption
+from aldis.core.contracts.shards import ShardMoved
 from aldis.core.shards.mailbox import Mailboxes
 from aldis.core.shards.means import Means
+from aldis.core.shards.members import Registry
 from aldis.core.shards.output import Output
 from aldis.core.shards.owner import ShardOwner
 from aldis.core.shards.service import ShardService
 from aldis.core.shards.sessions import S, Sessions
+from aldis.core.shards.takeover import Takeovers
 
-LEASE = 10.0
-"""Seconds after which a gateway that does not answer is taken for dead."""
 RETRY = 0.5
 """Seconds before a shard is claimed again that could not be."""
-
-
-class Registry(Protocol):
-    """Who owns which shard under which epoch, and which gateways there are; kept in the database."""
-
-    async def claim(self, shard: int, owner: str) -> int:
-        """Raise the shard's epoch and own it; the new epoch."""
-
-    async def release(self, shard: int, epoch: int) -> None:
-        """Own it no longer, if the epoch is still this one."""
-
-    async def gateways(self) -> list[str]:
-        """The queues of the registered gateways."""
-
-
-class _Answers:
-    """The consumer of the reply queue: keeps each gateway's first answer for the take-over that waits for it."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[tuple[int, int], dict[str, TakeoverAnswer]] = {}
-        self.came = asyncio.Event()
-
-    def deliver(self, batch: Batch) -> None:
-        for message in batch.messages:
-            if isinstance(message, TakeoverAnswer):
-                answers = self.waiting.get((message.shard, message.epoch))
-                if answers is not None:
-                    answers.setdefault(message.gateway, message)
-        self.came.set()
-        batch.ack()
-
-    def lost(self) -> None:
-        """A take-over under way runs into its lease."""
+DRAIN = 3.0
+"""Seconds that a shard which is handed over has to finish what it began; then the next owner does it again."""
+SOON, LATER = 0.01, 0.5
+"""Seconds between two looks whether the owner before has left the queue: at first, and at last."""
 
 
 class Running(Generic[S]):
@@ -61,61 +31,105 @@ class Running(Generic[S]):
         self.output = output
         self.owner = owner
         self.sessions = sessions.by_id
-        self.subscription: Subscription | None = None
+        self.subscription: Consumption | None = None
+
+    def drop(self) -> None:
+        """Forget everything, send and acknowledge nothing more."""
+        self.owner.discard()
+        if self.subscription is not None:
+            self.subscription.abandon()
 
 
 class ShardRunner(Generic[S]):
-    """A process's shards."""
+    """A process's shards. Which ones, somebody else decides (`ownership`); nothing that it has begun is ever cancelled."""
 
     def __init__(
         self,
         means: Means,
         registry: Registry,
+        takeovers: Takeovers,
         make: Callable[[Output, Sessions[S]], ShardService[S]],
     ) -> None:
-        self._means = means
+        self.means = means
         self._bus = means.bus
         self._registry = registry
+        self._takeovers = takeovers
         self._make = make
         self._log = means.log
-        self._answers = _Answers()
-        self._reply_to = reply_queue(means.bus.incarnation)
-        self._wanted: set[int] = set()
-        self._changed = asyncio.Event()
+        self.me = means.bus.incarnation
+        self._wanted: dict[int, str | None] = {}
+        """Shards to own, each with the dead process that it may be taken from."""
+        self._takes: dict[int, asyncio.Task[None]] = {}
+        self._releases: dict[int, asyncio.Task[None]] = {}
         self._ending: set[Mailboxes] = set()
-        self._stopping = False
-        self._taking = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self.contested: Callable[[], None] = lambda: None
+        """Called when a shard turns out to be somebody else's."""
         self.running: dict[int, Running[S]] = {}
 
-    async def start(self) -> None:
-        """Make the queue for the gateways' answers."""
-        await self._bus.declare(self._reply_to, exclusive=True)
-        await self._bus.consume(self._reply_to, self._answers)
+    # --- what to own
 
-    def want(self, shard: int) -> None:
-        """Own this shard from now on, and again whenever it is lost."""
-        self._wanted.add(shard)
-        self._changed.set()
+    def want(self, shard: int, instead_of: str | None = None) -> None:
+        """Own this shard from now on, and again whenever it is lost; `instead_of` is a dead process that it may be taken from."""
+        self._wanted[shard] = instead_of
+        self._begin(shard)
 
-    async def acquire(self, shard: int) -> None:
-        """Own the shard; returns when it is consumed."""
-        self._wanted.add(shard)
-        await self._take(shard)
-
-    async def release(self, shard: int) -> None:
-        """Hand the shard over in order: acknowledge everything, cancel, release."""
-        self._wanted.discard(shard)
-        running = self.running.get(shard)
-        if running is None:
+    def _begin(self, shard: int) -> None:
+        if self.busy(shard) or shard not in self._wanted:
             return
-        if running.subscription is not None:
-            await running.subscription.cancel()
-        self.running.pop(shard, None)
-        if not running.output.dead:
-            running.owner.discard()
-            self._ending.add(running.owner.mailboxes)
-            await self._registry.release(shard, running.output.epoch)
-            self._log.info("shard.released", shard=shard, epoch=running.output.epoch)
+        task = asyncio.get_running_loop().create_task(self._take(shard), name=f"take shard {shard}")
+        self._takes[shard] = task
+        task.add_done_callback(lambda _: self._take_ended(shard))
+
+    def release(self, shard: int, heir: str | None) -> asyncio.Task[None]:
+        """Begin to hand the shard over to the heir, or to nobody: finish, acknowledge, cancel, pass the row on, say so."""
+        self._unwant(shard)
+        known = self._releases.get(shard)
+        if known is not None:
+            return known
+        task = asyncio.get_running_loop().create_task(self._release(shard, heir, self._takes.get(shard)), name=f"release shard {shard}")
+        self._releases[shard] = task
+        task.add_done_callback(lambda _: self._release_ended(shard))
+        return task
+
+    def _take_ended(self, shard: int) -> None:
+        del self._takes[shard]
+        self._begin(shard)  # if it was lost meanwhile
+
+    def _release_ended(self, shard: int) -> None:
+        del self._releases[shard]
+        self._begin(shard)  # if it was asked for meanwhile
+
+    def moved(self, shard: int, epoch: int) -> None:
+        """Somebody else owns the shard under this epoch: if it is a newer one, drop everything at once."""
+        running = self.running.get(shard)
+        if running is not None and running.output.epoch < epoch:
+            self._unwant(shard)
+            running.drop()
+            self._lost(shard, running.output)
+
+    def busy(self, shard: int) -> bool:
+        """Is it owned, being taken or being handed over?"""
+        return shard in self.running or shard in self._takes or shard in self._releases
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until nothing is being taken or handed over, `seconds` at most."""
+        if under_way := [*self._takes.values(), *self._releases.values()]:
+            await asyncio.wait(under_way, timeout=seconds)
+
+    async def stop(self) -> None:
+        """Take no more, and wait for what was begun, in lost shards as well."""
+        self._wanted.clear()
+        self._wakes()
+        while under_way := [*self._takes.values(), *self._releases.values()]:
+            await asyncio.wait(under_way)
+        for shard in list(self.running):
+            await self.release(shard, None)
+        for mailboxes in self._ending:
+            await mailboxes.ended()
+        self._ending.clear()
+
+    # --- how it goes
 
     def standing(self, before: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
         """The shards with work that has not moved since `before`, an earlier answer of `working`."""
@@ -130,85 +144,132 @@ class ShardRunner(Generic[S]):
             if running.owner.oldest is not None
         }
 
-    async def stop(self) -> None:
-        """Take no more, hand every shard over, and wait for what lost ones had begun.
+    # --- handing over
 
-        Nothing is cancelled, since it may be in the middle of a transaction.
-        """
-        self._stopping = True
-        self._changed.set()
-        self._answers.came.set()
-        async with self._taking:
-            pass
-        for shard in list(self.running):
-            await self.release(shard)
-        for mailboxes in self._ending:
-            await mailboxes.ended()
-        self._ending.clear()
+    async def _release(self, shard: int, heir: str | None, take: asyncio.Task[None] | None) -> None:
+        if take is not None:
+            await asyncio.wait({take})
+        running = self.running.get(shard)
+        if running is not None:
+            await self._drain(running)
+            if self.running.pop(shard, None) is not None:
+                running.owner.discard()
+                self._ending.add(running.owner.mailboxes)
+        try:
+            epoch = await self._registry.release(shard, self.me, heir)
+        except Exception as error:  # noqa: BLE001  the database may be away; whoever decides finds the row as it was
+            self._log.warning("shard.release-failed", shard=shard, error=str(error) or type(error).__name__)
+            self.contested()
+            return
+        if epoch is not None:
+            self._bus.broadcast(SHARDS, ShardMoved(shard=shard, epoch=epoch, owner=heir or ""))
+            self._log.info("shard.released", shard=shard, epoch=epoch, heir=heir)
 
-    async def run(self) -> None:
-        """Take wanted shards that are not owned, until it is stopped."""
-        while not self._stopping:
-            self._changed.clear()
-            for shard in sorted(self._wanted - self.running.keys()):
-                try:
-                    await self._take(shard)
-                except Exception as error:  # noqa: BLE001  the database or the bus may be away; the shard is tried again
-                    self._log.warning("shard.claim-failed", shard=shard, error=str(error) or type(error).__name__)
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), RETRY)
-                    self._changed.set()
-            await self._changed.wait()
+    @staticmethod
+    async def _drain(running: Running[S]) -> None:
+        """Stop the input and finish what came; what takes too long is left to the next owner, who does it again."""
+        subscription = running.subscription
+        if subscription is None:
+            return
+        leaving = asyncio.get_running_loop().create_task(subscription.cancel())
+        done, _ = await asyncio.wait({leaving}, timeout=DRAIN)
+        if not done:
+            running.drop()
+            await asyncio.wait({leaving})
+
+    # --- taking
 
     async def _take(self, shard: int) -> None:
-        async with self._taking:
-            if not self._stopping and shard in self._wanted and shard not in self.running:
-                await self._take_now(shard)
+        while self._wants(shard) and shard not in self.running:
+            try:
+                if not await self._taken(shard):
+                    self._unwant(shard)
+                    self.contested()
+                    return
+            except Exception as error:  # noqa: BLE001  the database or the bus may be away; the shard is tried again
+                self._log.warning("shard.claim-failed", shard=shard, error=str(error) or type(error).__name__)
+                await self._pause(RETRY)
 
-    async def _take_now(self, shard: int) -> None:
-        epoch = await self._registry.claim(shard, self._bus.incarnation)
-        output = Output(self._bus, shard, self._means.shards, epoch)
+    def _wants(self, shard: int) -> bool:
+        return shard in self._wanted and shard not in self._releases
+
+    async def _taken(self, shard: int) -> bool:
+        """Take the shard, unless it is not wanted any more or lost again at once; False if it is somebody else's."""
+        if not self._bus.up:
+            raise BusAway("the bus is away")
+        epoch = await self._registry.claim(shard, self.me, self._wanted.get(shard))
+        if epoch is None:
+            return False
+        self._bus.broadcast(SHARDS, ShardMoved(shard=shard, epoch=epoch, owner=self.me))
+        output = Output(self._bus, shard, self.means.shards, epoch)
         sessions: Sessions[S] = Sessions()
         service = self._make(output, sessions)
-        owner = ShardOwner(self._means, output, service, sessions, lambda: self._lost(shard))
-        answers = await self._take_over(shard, epoch)
-        if self._stopping or shard not in self._wanted:
-            output.dead = True
-            await self._registry.release(shard, epoch)
-            return
-        owner.restore(answers)
+        owner = ShardOwner(self.means, output, service, sessions, lambda: self._lost(shard, output))
         running = Running(output, owner, sessions)
-        running.subscription = await self._bus.consume(router_queue(shard), owner)
-        if output.dead:
-            return  # lost again before the call returned
-        self.running[shard] = running
-        self._log.info("shard.owned", shard=shard, epoch=epoch, sessions=sum(len(answer.sessions) for answer in answers))
-
-    async def _take_over(self, shard: int, epoch: int) -> list[TakeoverAnswer]:
-        """Ask every gateway for its sessions; one that does not answer within its lease is gone."""
-        gateways = await self._registry.gateways()
-        if not gateways:
-            return []
-        answers: dict[str, TakeoverAnswer] = {}
-        self._answers.waiting[shard, epoch] = answers
-        takeover = Takeover(shard=shard, shards=self._means.shards, epoch=epoch, reply_to=self._reply_to)
-        for gateway in gateways:
-            self._bus.publish(gateway, takeover)
-        missing = set(gateways)
+        await self._vacant(shard, epoch)
+        answers = await self._takeovers.ask(shard, epoch, lambda: self._wants(shard))
+        if not self._wants(shard):
+            owner.discard()
+            return True
+        owner.restore(answers)
         try:
-            async with asyncio.timeout(LEASE):
-                while (missing := set(gateways) - answers.keys()) and not self._stopping:
-                    self._answers.came.clear()
-                    await self._answers.came.wait()
-        except TimeoutError:
-            self._log.warning("shard.gateway-silent", shard=shard, gateways=sorted(missing))
-        finally:
-            del self._answers.waiting[shard, epoch]
-        return list(answers.values())
+            running.subscription = await self._bus.consume(router_queue(shard), owner)
+            current = await self._registry.epoch(shard)
+        except Exception:
+            running.drop()
+            raise
+        if current != epoch:  # claimed meanwhile by one who saw no consumer yet; whoever claims later sees this one
+            running.drop()
+            return False
+        if not output.dead:
+            self.running[shard] = running
+            self._log.info("shard.owned", shard=shard, epoch=epoch, sessions=sum(len(answer.sessions) for answer in answers))
+            owner.begin()
+        return True
 
-    def _lost(self, shard: int) -> None:
-        running = self.running.pop(shard, None)
-        if running is not None:
-            self._ending = {mailboxes for mailboxes in self._ending if mailboxes.at_work} | {running.owner.mailboxes}
-            self._log.warning("shard.lost", shard=shard, epoch=running.output.epoch)
-        self._changed.set()
+    async def _vacant(self, shard: int, epoch: int) -> None:
+        """Wait until the owner before has left the queue: what it handles now, gateways must still take, and it acknowledges.
+
+        One that lives hears that it is none any more; the broker ends one that does not.
+        """
+        queue = router_queue(shard)
+        pause, told = SOON, False
+        while self._wants(shard):
+            state = await self._bus.look(queue)
+            if state is None:
+                await self._bus.declare(queue)
+            elif not state.consumers:
+                return
+            if pause == LATER:
+                if not told:
+                    self._log.warning("shard.occupied", shard=shard, epoch=epoch)
+                told = True
+                self._bus.broadcast(SHARDS, ShardMoved(shard=shard, epoch=epoch, owner=self.me))
+            await self._pause(pause)
+            pause = min(2 * pause, LATER)
+
+    def _lost(self, shard: int, output: Output) -> None:
+        """The shard's owner under this output is one no more; it has discarded everything."""
+        running = self.running.get(shard)
+        if running is None or running.output is not output:
+            return
+        del self.running[shard]
+        running.drop()
+        self._ending = {mailboxes for mailboxes in self._ending if mailboxes.at_work} | {running.owner.mailboxes}
+        self._log.warning("shard.lost", shard=shard, epoch=output.epoch)
+        self._begin(shard)
+
+    def _unwant(self, shard: int) -> None:
+        self._wanted.pop(shard, None)
+        self._wakes()
+
+    def _wakes(self) -> None:
+        self._wake.set()
+        self._takeovers.wake()
+
+    async def _pause(self, seconds: float) -> None:
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return

@@ -1,15 +1,16 @@
-"""The machinery's tables: which process owns a shard under which epoch, which gateways there are, and the outbox."""
+"""The machinery's tables, the secrets that all processes share, and the outbox. Owners and processes: `registry.py`."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from secrets import token_bytes
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, delete, select, update
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.core.contracts.base import Origin
 from aldis.core.shards import effects as outbox
 from aldis.core.shards.effects import Effect
+from aldis.core.shards.fenced import Fenced
 from aldis.core.storage.engine import Database
 from aldis.core.storage.migrations import MigrationSet
 from aldis.core.storage.upsert import insert
@@ -26,7 +27,15 @@ owners = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("owner", String),
 )
-gateways = Table("shards_gateways", metadata, Column("queue", String, primary_key=True))
+members = Table(
+    "shards_members",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("queue", String, nullable=False),
+    Column("renewed", Float(53), nullable=False),
+)
+counts = Table("shards_count", metadata, Column("kind", String, primary_key=True), Column("shards", Integer, nullable=False))
 outgoing = Table(
     "shards_outbox",
     metadata,
@@ -45,51 +54,11 @@ def migrations() -> MigrationSet:
     return MigrationSet("shards", installed if installed.is_dir() else package.parents[2] / "migrations")
 
 
-class Fenced(Exception):
-    """The shard has a newer owner: this one's writes are refused."""
-
-
-class SqlRegistry:
-    """Owners and gateways."""
+class Secrets:
+    """Random keys that all processes share."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def claim(self, shard: int, owner: str) -> int:
-        """Raise the shard's epoch and own it; the new epoch."""
-
-        async def work(tx: AsyncConnection) -> int:
-            row = insert(tx, owners).values(shard=shard, epoch=1, owner=owner)
-            result = await tx.execute(
-                row.on_conflict_do_update(index_elements=["shard"], set_={"epoch": owners.c.epoch + 1, "owner": owner}).returning(
-                    owners.c.epoch
-                )
-            )
-            return int(result.scalar_one())
-
-        return await self._database.submit(work)
-
-    async def release(self, shard: int, epoch: int) -> None:
-        """Own it no longer, if the epoch is still this one."""
-        statement = update(owners).where(owners.c.shard == shard, owners.c.epoch == epoch).values(owner=None)
-        await self._database.submit(lambda tx: tx.execute(statement))
-
-    async def register(self, queue: str) -> None:
-        """A gateway is there."""
-        await self._database.submit(lambda tx: tx.execute(insert(tx, gateways).values(queue=queue).on_conflict_do_nothing()))
-
-    async def unregister(self, queue: str) -> None:
-        """A gateway has gone."""
-        await self._database.submit(lambda tx: tx.execute(delete(gateways).where(gateways.c.queue == queue)))
-
-    async def forget_gateways(self) -> None:
-        """In one process: what an earlier run left behind."""
-        await self._database.submit(lambda tx: tx.execute(delete(gateways)))
-
-    async def gateways(self) -> list[str]:
-        """The queues of the registered gateways."""
-        async with self._database.reading() as connection:
-            return list((await connection.execute(select(gateways.c.queue).order_by(gateways.c.queue))).scalars())
 
     async def secret(self, name: str) -> bytes:
         """A random key of 32 bytes that all processes share, made when it is first asked for."""
@@ -100,12 +69,6 @@ class SqlRegistry:
             return bytes((await tx.execute(select(secrets.c.value).where(secrets.c.name == name))).scalar_one())
 
         return await self._database.submit(work)
-
-    async def owners(self) -> list[tuple[int, int, str | None]]:
-        """(shard, epoch, owner) of every shard that ever had one."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(select(owners.c.shard, owners.c.epoch, owners.c.owner).order_by(owners.c.shard))
-            return [(row.shard, row.epoch, row.owner) for row in rows]
 
 
 class Outbox:

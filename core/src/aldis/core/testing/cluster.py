@@ -104,14 +104,10 @@ class Cluster:
         if source is None or target is None:
             return
         self._moving.add(queue)
-        task = asyncio.get_running_loop().create_task(self._hand_over(queue, shard, source, target))
+        task = source.release(shard, target.me)
         self._moves.add(task)
         task.add_done_callback(self._moves.discard)
-
-    async def _hand_over(self, queue: str, shard: int, source: ShardRunner[Any], target: ShardRunner[Any]) -> None:
-        await source.release(shard)
-        target.want(shard)
-        self._moving.discard(queue)
+        task.add_done_callback(lambda _: self._moving.discard(queue))
 
 
 class Opened:

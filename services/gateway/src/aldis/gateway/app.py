@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import SystemRandom
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -17,7 +17,10 @@ from aldis.core.bus.names import gateway_queue
 from aldis.core.service.clock import Clock
 from aldis.core.service.logging import Logger
 from aldis.core.shards.hub import Hub
+from aldis.core.shards.leases import Pace
 from aldis.core.shards.means import Means
+from aldis.core.shards.members import GATEWAY, Rolls
+from aldis.core.shards.membership import Membership
 from aldis.core.xmpp.errors.stream import SystemShutdown
 from aldis.core.xmpp.feature import Feature
 from aldis.core.xmpp.stream.settings import C2sSettings
@@ -53,16 +56,6 @@ DRAIN_SECONDS: Final = 5.0
 CUT_SECONDS: Final = 1.0
 
 
-class Gateways(Protocol):
-    """Where shards find the gateways that there are: the shards' registry."""
-
-    async def register(self, queue: str) -> None:
-        """A gateway is there."""
-
-    async def unregister(self, queue: str) -> None:
-        """A gateway has gone."""
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What is listened on; 0 where nothing is."""
@@ -92,18 +85,24 @@ class Gateway:
         *,
         settings: GatewaySettings,
         bus: Bus,
-        gateways: Gateways,
+        rolls: Rolls,
         shards: int,
         clock: Clock,
         registry: CollectorRegistry,
         drop: Callable[[str], None],
         log: Logger,
+        pace: Pace | None = None,
         any_port: bool = False,
     ) -> None:
-        """`drop` counts aldis_dropped_total, which the services of one process share; `any_port`, for tests, listens on free ports."""
+        """`drop` counts aldis_dropped_total, which the services of one process share; `any_port`, for tests, listens on free ports.
+
+        `rolls` is where shards find this gateway; `pace` is for processes that are apart.
+        """
         self._settings = settings
         self._bus = bus
-        self._gateways = gateways
+        self._membership = Membership(rolls, bus, GATEWAY, log)
+        self._pace = pace
+        self._rolls = rolls
         self._means = Means(bus, shards, clock.now, clock.time, drop, log)
         self._figures = Figures(registry)
         self._log = log
@@ -121,6 +120,8 @@ class Gateway:
 
     async def start(self) -> None:
         """Load the certificate, ask the directory how to log in, make the queue known, then listen."""
+        if self._pace is not None:
+            await self._rolls.agree(self._means.shards)
         files = await asyncio.to_thread(self._certificate_files)
         certificates = await asyncio.to_thread(CertificateStore, files, self._settings.domains)
         self._tell(certificates)
@@ -131,7 +132,7 @@ class Gateway:
         self._bus.on_relief(board.relieved)
         await self._bus.declare(hub.queue, exclusive=True)
         self._subscription = await self._bus.consume(hub.queue, hub)
-        await self._gateways.register(hub.queue)
+        await self._membership.join(hub.queue)
         await self._listen(board)
         loop = board.loop
         self._chores = [
@@ -139,6 +140,8 @@ class Gateway:
             loop.create_task(self._every(CHORES_SECONDS, self._refresh_offers)),
             loop.create_task(self._every(SWEEP_SECONDS, self._sweep)),
         ]
+        if self._pace is not None:
+            self._chores.append(loop.create_task(self._every(self._pace.beat, self._membership.keep)))
 
     async def stop(self) -> None:
         """Take nobody new, send everybody off in small steps, and tell the shards what was written."""
@@ -151,7 +154,7 @@ class Gateway:
         if self._subscription is not None:
             await self._subscription.cancel()
         if self._hub is not None:
-            await self._gateways.unregister(self._hub.queue)
+            await self._membership.leave()
         self._servers, self._chores, self._subscription, self._hub = [], [], None, None
 
     async def reload(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 import aldis.router
-from aldis.core.bus.names import ANNOUNCE, DIRECTORY, router_queue
+from aldis.core.bus.names import ANNOUNCE, DIRECTORY
 from aldis.core.bus.port import Bus, BusError, Subscription
 from aldis.core.contracts.accounts import AccountExists, AccountExistsRequest
 from aldis.core.contracts.base import Message
@@ -21,12 +21,15 @@ from aldis.core.service.clock import Clock
 from aldis.core.service.logging import Logger
 from aldis.core.service.metrics import Level, Tally
 from aldis.core.service.process import Process
+from aldis.core.shards.leases import Pace
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.means import Means
 from aldis.core.shards.output import Output
+from aldis.core.shards.ownership import Ownership
+from aldis.core.shards.registry import SqlRegistry
 from aldis.core.shards.runner import ShardRunner
 from aldis.core.shards.sessions import Session, Sessions
-from aldis.core.shards.store import Fenced, Outbox, SqlRegistry
+from aldis.core.shards.store import Outbox, Secrets
 from aldis.core.shards.turn import Turn
 from aldis.core.storage import Database, StorageUnavailable
 from aldis.core.storage.migrations import MigrationSet
@@ -141,9 +144,6 @@ class UserShard:
     def failed(self, account: str, work: object, error: Exception, turn: Turn) -> None:
         """Tell the sender what a handler refused, or that the fault is ours."""
         tools = self._shard.tools
-        if isinstance(error, Fenced):
-            tools.drop("fenced")  # the next owner does it
-            return
         if not isinstance(work, Envelope):
             refusal = error if isinstance(error, StanzaError) else unavailable() if isinstance(error, StorageUnavailable) else None
             if refusal is None:
@@ -229,7 +229,7 @@ class AnnouncedOffers:
 
 
 class Router:
-    """The service: start it, and it owns the shards that it is told to until it is stopped."""
+    """The service: start it, and it owns its share of the shards until it is stopped."""
 
     name: Final = "router"
 
@@ -245,9 +245,9 @@ class Router:
         process: Process,
         drop: Callable[[str], None],
         log: Logger,
-        owns: tuple[int, ...],
+        pace: Pace | None = None,
     ) -> None:
-        """`drop` counts aldis_dropped_total, which the services of one process share."""
+        """`drop` counts aldis_dropped_total, which the services of one process share; `pace` is for processes that are apart."""
         self._settings = settings
         self._bus = bus
         self._database = database
@@ -256,17 +256,21 @@ class Router:
         self._process = process
         self._drop = drop
         self._log = log
-        self._owns = owns
-        self._records = SqlRegistry(database)
+        self._pace = pace
         self._offers = AnnouncedOffers()
         self._bounced = Tally(registry, "aldis_bounced_total", "Stanzas answered with an error, by condition.", ("reason",))
         self._takeovers = Tally(registry, "aldis_shard_takeovers_total", "Shards that were taken over.").cell()
         Level(registry, "aldis_users", "Accounts with at least one session.").read(lambda: float(len(self.users())))
         self._subscriptions: list[Subscription] = []
-        self.runner: ShardRunner[UserSession] | None = None
+        self._ownership: Ownership[UserSession] | None = None
+
+    @property
+    def runner(self) -> ShardRunner[UserSession] | None:
+        """What runs its shards, once it has started."""
+        return None if self._ownership is None else self._ownership.runner
 
     async def start(self) -> None:
-        """Own the shards; returns when they are consumed."""
+        """Own what falls to this router; returns when what is free is consumed."""
         settings, limits = self._settings, self._settings.limits
         registry = Registry(FEATURES)
         tools = Tools(
@@ -285,7 +289,7 @@ class Router:
                 requests=limits.subscription_requests,
             ),
             sessions_per_account=limits.sessions_per_account,
-            secret=await self._records.secret("ids"),
+            secret=await Secrets(self._database).secret("ids"),
             drop=self._drop,
             bounce=self._bounce,
             log=self._log,
@@ -299,21 +303,17 @@ class Router:
             return UserShard(own, registry, output, sessions, outbox)
 
         means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self._drop, self._log)
-        self.runner = ShardRunner(means, self._records, make)
-        await self.runner.start()
+        self._ownership = ownership = Ownership(means, SqlRegistry(self._database), make, self._pace)
         self._subscriptions.append(await self._bus.listen(ANNOUNCE, self._offers.heard))
         self._bus.broadcast(ANNOUNCE, WhoIsThere())
-        for shard in range(settings.bus.shards):
-            await self._bus.declare(router_queue(shard))
-        for shard in self._owns:
-            await self.runner.acquire(shard)
-        _ = self._process.spawn("router progress", self._watch(self.runner))
-        _ = self._process.spawn("router shards", self.runner.run())
+        await ownership.start()
+        _ = self._process.spawn("router progress", self._watch(ownership.runner))
+        _ = self._process.spawn("router shards", ownership.run())
 
     async def stop(self) -> None:
         """Hand the shards over, and leave."""
-        if self.runner is not None:
-            await self.runner.stop()
+        if self._ownership is not None:
+            await self._ownership.stop()
         for subscription in self._subscriptions:
             await subscription.cancel()
         self._subscriptions.clear()

@@ -1,0 +1,48 @@
+"""Which of the other processes are there: by their queues on the bus, and by their leases."""
+
+from collections.abc import Iterable
+
+from aldis.core.shards.leases import LEASE, Leases
+from aldis.core.shards.means import Means
+from aldis.core.shards.members import Member, View
+
+
+class Neighbours:
+    """Which of the others are there."""
+
+    def __init__(self, means: Means) -> None:
+        self._bus = means.bus
+        self._now = means.now
+        self._back_since: float | None = None
+        self._leases = Leases()
+        self._gone: frozenset[str] = frozenset()
+
+    def back(self) -> None:
+        """The bus is connected again, and others may still be on their way."""
+        self._back_since = self._now()
+
+    def coming_back(self, member: Member) -> bool:
+        """May it be about to be back under another queue? For a lease after a reconnect, since a broker that restarts cuts all off."""
+        return self._back_since is not None and self._now() - self._back_since < LEASE and member.age < LEASE
+
+    def observe(self, view: View) -> None:
+        """Look at the leases, at regular times."""
+        self._leases.observe(view.members, self._now())
+
+    async def look(self, members: Iterable[Member]) -> bool:
+        """Look whose queue is gone; is that news?"""
+        gone = [member.id for member in members if await self._bus.look(member.queue) is None and not self.coming_back(member)]
+        before, self._gone = self._gone, frozenset(gone)
+        return before != self._gone
+
+    def gone(self, member: Member) -> bool:
+        """Is its queue gone, and itself not on its way back?"""
+        return member.id in self._gone
+
+    def dead(self, member: Member) -> bool:
+        """Is it one that shards may be taken from?"""
+        return self.gone(member) or self._leases.lapsed(member.id)
+
+    def over(self, member: Member) -> bool:
+        """Is it both gone and silent, so that nobody needs its row?"""
+        return self.gone(member) and self._leases.lapsed(member.id)
