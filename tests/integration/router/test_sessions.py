@@ -224,8 +224,7 @@ async def test_a_new_owner_takes_nothing_once_more_that_was_done_before_it(tmp_p
         first, second = (router.runner for router in cluster.routers)
         assert first is not None
         assert second is not None
-        await first.release(0)
-        second.want(0)
+        await first.release(0, second.me)
         heir = await cluster.client("romeo", "garden")
         heir.sends("presence")
         await heir.receives(f"presence - {heir.jid}", f"presence - {romeo.jid}")
