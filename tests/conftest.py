@@ -2,9 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.rabbit import Rabbit, scripts, shared
 
 pytest.register_assert_rewrite("tests.support.bus_suite", "tests.support.bus_suite_connections")
 
@@ -44,7 +48,36 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     needed = [program for mark in item.iter_markers("needs") for program in mark.args]
     missing = [program for program in needed if shutil.which(program) is None]
     if missing:
-        reason = f"not installed: {', '.join(missing)}"
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        miss(f"not installed: {', '.join(missing)}")
+
+
+def miss(reason: str) -> NoReturn:
+    """Skip a test for what is missing; under CI fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def rabbit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit]:
+    """The run's RabbitMQ, shared by its workers: use a `prefix` of your own, and do it no harm."""
+    if scripts() is None:
+        miss("not installed: rabbitmq-server")
+    base = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # the workers' folders lie in one of the run, and they are children of one process
+        yield shared(base.parent, os.getppid())
+        return
+    broker = shared(base, os.getpid())
+    yield broker
+    broker.end()
+
+
+@pytest.fixture(scope="module")
+def own_rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit]:
+    """A RabbitMQ for one module, to be killed, stopped and configured."""
+    if scripts() is None:
+        miss("not installed: rabbitmq-server")
+    broker = Rabbit.made(tmp_path_factory.mktemp("own-rabbit"))
+    broker.start(os.getpid())
+    yield broker
+    broker.end()

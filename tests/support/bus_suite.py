@@ -116,9 +116,10 @@ async def test_no_more_is_delivered_than_the_prefetch(world: World) -> None:
     keeper = Keeper(ack=False)
     await bus.consume("q", keeper)
     most = PREFETCH if bus.repeats_for else MOST_UNACKED
+    receipt = Receipt()
     for n in range(most + 5):
-        bus.publish("q", stanza(n))
-        await asyncio.sleep(0)
+        bus.publish("q", stanza(n), receipt)
+        await until(lambda: receipt.held == 0)
     await until(lambda: len(keeper.batches) == most)
     await asyncio.sleep(0.01)
     assert len(keeper.batches) == most

@@ -5,7 +5,7 @@ from typing import get_args
 
 import msgspec
 
-from aldis.core.contracts import accounts, services, sessions, shards
+from aldis.core.contracts import accounts, bus, services, sessions, shards
 from aldis.core.contracts.base import Message
 
 Known = (
@@ -46,6 +46,7 @@ Known = (
     | services.IqResult
     | shards.ShardMoved
     | shards.MembersChanged
+    | bus.Pace
 )
 """Every message, as a tagged union."""
 
