@@ -520,7 +520,7 @@ def test_order_is_kept_between_what_came_before_binding_and_after() -> None:
         (b"<message xmlns='jabber:server'/>", InvalidNamespace),
         (b"<message xmlns=''/>", InvalidNamespace),
         (b"<query/>", UnsupportedStanzaType),
-        (b"<r xmlns='urn:xmpp:sm:3'/>", UnsupportedStanzaType),
+        (b"<sent xmlns='urn:xmpp:sm:3'/>", UnsupportedStanzaType),
         (b"<stream:features/>", UnsupportedStanzaType),
         (b"<message><!-- --></message>", RestrictedXml),
         (b"<message></iq>", NotWellFormed),

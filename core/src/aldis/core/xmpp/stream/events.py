@@ -48,6 +48,14 @@ class BindRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeRequested:
+    """Answer with `resumed` or `resume_failed`; `h` is what the client has of the former stream (XEP-0198 §5)."""
+
+    previd: str
+    h: int
+
+
+@dataclass(frozen=True, slots=True)
 class PreBindIq:
     """An IQ that is allowed before a resource is bound; the answer goes through `answer`."""
 
@@ -56,7 +64,7 @@ class PreBindIq:
 
 @dataclass(frozen=True, slots=True)
 class StanzaReceived:
-    """A stanza that came in one chunk with what preceded binding; later ones come out of `receive`."""
+    """A stanza, or an element of XEP-0198, that came in one chunk with what preceded binding; later ones come out of `receive`."""
 
     frame: Frame
 
@@ -69,4 +77,15 @@ class StreamClosed:
     by_peer: bool
 
 
-Event = StreamOpened | TlsRequested | SaslStarted | SaslResponse | SaslAborted | BindRequested | PreBindIq | StanzaReceived | StreamClosed
+Event = (
+    StreamOpened
+    | TlsRequested
+    | SaslStarted
+    | SaslResponse
+    | SaslAborted
+    | BindRequested
+    | ResumeRequested
+    | PreBindIq
+    | StanzaReceived
+    | StreamClosed
+)

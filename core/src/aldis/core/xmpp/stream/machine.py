@@ -8,8 +8,8 @@ transport.write(stream.take_output())
 
 from typing import Final, cast
 
-from aldis.core.xmpp.errors.sasl import Aborted, EncryptionRequired, InvalidMechanism, MalformedRequest, SaslFailure
-from aldis.core.xmpp.errors.stanza import BadRequest, JidMalformed, StanzaError
+from aldis.core.xmpp.errors.sasl import SaslFailure
+from aldis.core.xmpp.errors.stanza import BadRequest, JidMalformed, StanzaError, UnexpectedRequest
 from aldis.core.xmpp.errors.stream import (
     ConnectionTimeout,
     HostUnknown,
@@ -22,16 +22,17 @@ from aldis.core.xmpp.errors.stream import (
 )
 from aldis.core.xmpp.jid import Jid
 from aldis.core.xmpp.namespaces import BIND, CLIENT, SASL, TLS
-from aldis.core.xmpp.sasl import initial_response, response
+from aldis.core.xmpp.sm import NAMES as MANAGEMENT
+from aldis.core.xmpp.sm import NS as SM
+from aldis.core.xmpp.sm import elements as sm
 from aldis.core.xmpp.stream import features
 from aldis.core.xmpp.stream.binding import wanted_resource
 from aldis.core.xmpp.stream.events import (
     BindRequested,
     Event,
     PreBindIq,
+    ResumeRequested,
     SaslAborted,
-    SaslResponse,
-    SaslStarted,
     StanzaReceived,
     StreamClosed,
     StreamOpened,
@@ -40,6 +41,7 @@ from aldis.core.xmpp.stream.events import (
 from aldis.core.xmpp.stream.framer import Framer
 from aldis.core.xmpp.stream.frames import Event as Part
 from aldis.core.xmpp.stream.frames import Frame, Header
+from aldis.core.xmpp.stream.negotiation import SaslNegotiation
 from aldis.core.xmpp.stream.opening import check_opening, named_domain, named_sender
 from aldis.core.xmpp.stream.settings import C2sSettings
 from aldis.core.xmpp.stream.states import TRANSITIONS, UNAUTHENTICATED, WAITING, State, Step
@@ -56,8 +58,8 @@ class C2sStream:
     """
 
     __slots__ = (
-        "_account", "_bare", "_began", "_bind_id", "_bindings", "_domain", "_events", "_failures", "_framer", "_full", "_greeted",
-        "_heard", "_held", "_jid", "_last", "_offered", "_out", "_parts", "_secure", "_settings", "_state",
+        "_account", "_bare", "_began", "_bind_id", "_bindings", "_domain", "_events", "_framer", "_full", "_greeted", "_heard",
+        "_held", "_jid", "_out", "_parts", "_sasl", "_secure", "_settings", "_state",
     )  # fmt: skip
 
     def __init__(self, settings: C2sSettings, *, now: float, tls: bool = False, bindings: tuple[str, ...] = ()) -> None:
@@ -67,15 +69,13 @@ class C2sStream:
         self._state = State.CONNECTED
         self._secure = tls
         self._bindings = bindings
-        self._offered: tuple[str, ...] = ()
+        self._sasl = SaslNegotiation(settings.sasl_failures)
         self._domain: str | None = None
         self._account: Jid | None = None
         self._jid: Jid | None = None
         self._bare = self._full = ""
         self._bind_id = ""
-        self._failures = 0
         self._greeted = False
-        self._last: Frame | None = None
         self._held = bytearray()
         self._parts: list[Part] = []  # the next one last
         self._events: list[Event] = []
@@ -117,7 +117,7 @@ class C2sStream:
     # ── bytes ──
 
     def receive(self, data: bytes, now: float) -> list[Frame]:
-        """Take bytes of the client's; once bound, return the stanzas that they complete. Look for events afterwards."""
+        """Take bytes of the client's; once bound, return what they complete of stanzas and XEP-0198. Look for events after."""
         self._heard = now
         if self._state is State.BOUND and not self._parts and not self._held:
             return self._bound_frames(self._framer.feed(data))
@@ -225,9 +225,9 @@ class C2sStream:
             self._greeted = False
             self._out.append(features.success(data))
             self._framer.limits = self._settings.limits
-            if self._last is not None:
-                self._parts = self._framer.restart(after=self._last)[::-1]
-                self._last = None
+            if self._sasl.last is not None:
+                self._parts = self._framer.restart(after=self._sasl.last)[::-1]
+                self._sasl.last = None
 
     def sasl_failure(self, failure: SaslFailure) -> None:
         """Refuse; after some failures the stream ends (RFC 6120 §6.4.5)."""
@@ -237,8 +237,7 @@ class C2sStream:
     def bound(self, jid: Jid) -> None:
         """Give the client its full JID; stanzas may flow (RFC 6120 §7.6.1)."""
         if self._step(Step.BOUND):
-            self._jid = jid
-            self._full, self._bare = str(jid), str(jid.bare)
+            self._name(jid)
             self._out.append(features.bound(self._bind_id, self._full))
 
     def bind_failed(self, error: StanzaError) -> None:
@@ -246,7 +245,22 @@ class C2sStream:
         if self._step(Step.BIND_FAILED):
             self._out.append(features.iq_error(self._bind_id, error))
 
+    def resumed(self, jid: Jid, previd: str, h: int) -> None:
+        """Go on with a former stream, whose full JID this was (XEP-0198 §5)."""
+        if self._step(Step.RESUMED):
+            self._name(jid)
+            self._out.append(sm.resumed(previd, h))
+
+    def resume_failed(self, error: StanzaError, h: int | None = None) -> None:
+        """Refuse to go on with a former stream; the client may bind a resource instead (XEP-0198 §5)."""
+        if self._step(Step.RESUME_FAILED):
+            self._out.append(sm.failed(error, h))
+
     # ── inside ──
+
+    def _name(self, jid: Jid) -> None:
+        self._jid = jid
+        self._full, self._bare = str(jid), str(jid.bare)
 
     def _step(self, step: Step) -> bool:
         """Make a step of the shell's; after the end there are none."""
@@ -279,7 +293,7 @@ class C2sStream:
         self._framer.reset()
         self._parts.clear()
         self._held.clear()
-        self._last = None
+        self._sasl.last = None
         self._events.append(StreamClosed(error, by_peer))
 
     def _greet(self, header: Header | None) -> None:
@@ -323,8 +337,8 @@ class C2sStream:
             offer.append(features.starttls(required=settings.require_tls))
             if settings.require_tls:  # RFC 6120 §5.3.1: then nothing else is offered
                 return features.features(*offer)
-        self._offered = tuple(settings.mechanisms(domain, self._secure, self._bindings))
-        return features.features(*offer, features.mechanisms(self._offered, self._bindings), extra)
+        self._sasl.offered = tuple(settings.mechanisms(domain, self._secure, self._bindings))
+        return features.features(*offer, features.mechanisms(self._sasl.offered, self._bindings), extra)
 
     def _element(self, frame: Frame) -> None:
         """Handle a first-level element while the stream is negotiated, or just after."""
@@ -333,12 +347,9 @@ class C2sStream:
         elif frame.ns == TLS and frame.name == "starttls":
             self._starttls()
         elif frame.ns == SASL and self._account is None:
-            try:
-                self._sasl(frame)
-            except SaslFailure as failure:
-                if self._may(Step.ABORT):
-                    self._events.append(SaslAborted())
-                self._refuse(failure)
+            self._login(frame)
+        elif frame.ns == SM and frame.name in MANAGEMENT:
+            self._manage(frame)
         elif frame.name in _KINDS:
             raise InvalidNamespace("stanzas are in jabber:client")  # RFC 6120 §4.9.3.10
         else:
@@ -350,39 +361,21 @@ class C2sStream:
         else:
             self.starttls_failure()  # RFC 6120 §5.4.2.2: it was not offered
 
-    def _sasl(self, frame: Frame) -> None:
-        if frame.name == "auth":
-            self._auth(frame)
-        elif frame.name == "response":
-            if self._state is not State.SASL_CHALLENGED:
-                raise MalformedRequest("there is no challenge to respond to")
-            data = response(frame.text)
-            self._ask(Step.RESPONSE, frame, SaslResponse(data))
-        elif frame.name == "abort":
-            raise Aborted  # RFC 6120 §6.4.4
+    def _login(self, frame: Frame) -> None:
+        """Hand a SASL message to the shell, or refuse it."""
+        try:
+            step, event = self._sasl.read(frame, self._state, clear=self._settings.require_tls and not self._secure)
+        except SaslFailure as failure:
+            if self._may(Step.ABORT):
+                self._events.append(SaslAborted())
+            self._refuse(failure)
         else:
-            raise UnsupportedStanzaType
-
-    def _auth(self, frame: Frame) -> None:
-        if self._state is not State.OPEN:
-            raise MalformedRequest("one exchange at a time")
-        if self._settings.require_tls and not self._secure:
-            raise EncryptionRequired("use STARTTLS first")  # RFC 6120 §6.5.4
-        mechanism = frame.attrs.get("mechanism", "")
-        if mechanism not in self._offered:
-            raise InvalidMechanism  # RFC 6120 §6.5.7
-        self._ask(Step.AUTH, frame, SaslStarted(mechanism, initial_response(frame.text)))
-
-    def _ask(self, step: Step, frame: Frame, event: Event) -> None:
-        """Hand a SASL message to the shell; behind the frame a new stream begins if it was the last one."""
-        self._may(step)
-        self._last = frame
-        self._events.append(event)
+            self._may(step)
+            self._events.append(event)
 
     def _refuse(self, failure: SaslFailure) -> None:
         self._out.append(failure.to_xml())
-        self._failures += 1
-        if 0 < self._settings.sasl_failures <= self._failures:
+        if self._sasl.failed():
             self.close(PolicyViolation("too many failed logins"))  # RFC 6120 §6.4.5
 
     def _stanza(self, frame: Frame) -> None:
@@ -414,13 +407,31 @@ class C2sStream:
         self._may(Step.BIND)
         self._events.append(BindRequested(resource))
 
+    def _manage(self, frame: Frame) -> None:
+        """Handle an element of XEP-0198 outside the fast path: before a resource is bound, only a former stream can go on (§3, §5)."""
+        if self._may(Step.STANZA):
+            self._events.append(StanzaReceived(frame))
+        elif frame.name == "resume" and self._state is State.BINDABLE:
+            try:
+                previd, h = sm.resumption(frame.attrs)
+            except StanzaError as error:
+                self._out.append(sm.failed(error))
+                return
+            self._may(Step.RESUME)
+            self._events.append(ResumeRequested(previd, h))
+        else:
+            self._out.append(sm.failed(UnexpectedRequest()))
+
     def _bound_frames(self, parts: list[Part]) -> list[Frame]:
-        """Let stanzas pass; whatever else comes ends the stream, after what preceded it."""
+        """Let stanzas and XEP-0198 pass; whatever else comes ends the stream, after what preceded it."""
         full, bare = self._full, self._bare
         good = 0
         try:
             for part in parts:
                 if type(part) is not Frame or part.ns != CLIENT or part.name not in _KINDS:
+                    if type(part) is Frame and part.ns == SM and part.name in MANAGEMENT:
+                        good += 1
+                        continue
                     self._take(part)  # raises, or was the end
                     return cast("list[Frame]", parts[:good])
                 sender = part.attrs.get("from")

@@ -30,6 +30,8 @@ class State(Enum):
     """The client is to bind a resource."""
     BIND_ASKED = auto()
     """The shell is to bind the resource."""
+    RESUME_ASKED = auto()
+    """The shell is to say whether a former stream goes on (XEP-0198 §5)."""
     BOUND = auto()
     """Stanzas flow."""
     CLOSED = auto()
@@ -45,6 +47,7 @@ class Step(Enum):
     RESPONSE = auto()
     ABORT = auto()
     BIND = auto()
+    RESUME = auto()
     STANZA = auto()
     # the shell's:
     PROCEED = auto()
@@ -54,6 +57,8 @@ class Step(Enum):
     FAILURE = auto()
     BOUND = auto()
     BIND_FAILED = auto()
+    RESUMED = auto()
+    RESUME_FAILED = auto()
 
 
 TRANSITIONS: Final = MappingProxyType(
@@ -65,14 +70,15 @@ TRANSITIONS: Final = MappingProxyType(
         State.SASL_ASKED: {Step.CHALLENGE: State.SASL_CHALLENGED, Step.SUCCESS: State.AUTHENTICATED, Step.FAILURE: State.OPEN},
         State.SASL_CHALLENGED: {Step.RESPONSE: State.SASL_ASKED, Step.ABORT: State.OPEN},
         State.AUTHENTICATED: {Step.HEADER: State.BINDABLE},
-        State.BINDABLE: {Step.BIND: State.BIND_ASKED},
+        State.BINDABLE: {Step.BIND: State.BIND_ASKED, Step.RESUME: State.RESUME_ASKED},
         State.BIND_ASKED: {Step.BOUND: State.BOUND, Step.BIND_FAILED: State.BINDABLE},
+        State.RESUME_ASKED: {Step.RESUMED: State.BOUND, Step.RESUME_FAILED: State.BINDABLE},
         State.BOUND: {Step.STANZA: State.BOUND},
         State.CLOSED: {},
     }
 )
 
-WAITING: Final = frozenset({State.TLS_ASKED, State.TLS_HANDSHAKE, State.SASL_ASKED, State.BIND_ASKED})
+WAITING: Final = frozenset({State.TLS_ASKED, State.TLS_HANDSHAKE, State.SASL_ASKED, State.BIND_ASKED, State.RESUME_ASKED})
 """The shell's turn: what the client sends meanwhile is not looked at."""
 UNAUTHENTICATED: Final = frozenset(
     {State.CONNECTED, State.OPEN, State.TLS_ASKED, State.TLS_HANDSHAKE, State.SASL_ASKED, State.SASL_CHALLENGED}
