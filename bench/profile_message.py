@@ -15,7 +15,7 @@ from time import perf_counter
 from aldis.core.bus.memory import MemoryBus
 from aldis.core.contracts.envelope import Envelope
 from aldis.core.shards.hub import Hub
-from aldis.core.shards.link import Link
+from aldis.core.shards.link import Link, Uncounted
 from aldis.core.xmpp.stream.framer import Framer
 from aldis.core.xmpp.stream.frames import Frame, FramerLimits
 from aldis.gateway.domain.stanzas import inbound, outbound
@@ -27,7 +27,7 @@ ROUNDS = 2_000
 STAGES = ("read", "framing", "envelope", "bus and routing", "bus and encoding", "write")
 
 
-class Sink:
+class Sink(Uncounted):
     """A client whose stanzas are encoded and kept for one write."""
 
     def __init__(self) -> None:

@@ -16,6 +16,7 @@ TITLES: Final[Mapping[int, str]] = MappingProxyType(
     {
         30: "Service Discovery",
         77: "In-Band Registration",
+        198: "Stream Management",
         199: "XMPP Ping",
         368: "SRV records for XMPP over TLS",
         440: "SASL Channel-Binding Type Capability",

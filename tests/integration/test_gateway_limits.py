@@ -234,7 +234,7 @@ async def test_stanzas_before_binding_are_refused(tmp_path: Path) -> None:
 async def test_a_fault_of_ours_ends_its_stream_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with House(make_settings(tmp_path)) as house, house.session("juliet") as juliet, house.session("romeo", "orchard") as romeo:
         with monkeypatch.context() as patch:
-            patch.setattr("aldis.gateway.net.c2s.inbound", lambda *_: 1 / 0)
+            patch.setattr("aldis.gateway.net.session.inbound", lambda *_: 1 / 0)
             juliet.send(MESSAGE)
             assert "<internal-server-error" in await juliet.until_closed()
         assert "ZeroDivisionError" in house.log

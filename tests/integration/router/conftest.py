@@ -20,7 +20,7 @@ from aldis.core.contracts.envelope import Envelope, Flag, Kind
 from aldis.core.service.clock import SystemClock
 from aldis.core.service.process import Process
 from aldis.core.shards.hub import Hub
-from aldis.core.shards.link import Link
+from aldis.core.shards.link import Link, Uncounted
 from aldis.core.shards.means import Means
 from aldis.core.shards.members import GATEWAY
 from aldis.core.shards.registry import SqlRegistry
@@ -34,7 +34,7 @@ SHARDS = 3
 KINDS = {"message": Kind.MESSAGE, "presence": Kind.PRESENCE, "iq": Kind.IQ}
 
 
-class Client:
+class Client(Uncounted):
     """A client without a stream: what it is sent, as a line each."""
 
     def __init__(self, hub: Hub, account: str, since: float) -> None:

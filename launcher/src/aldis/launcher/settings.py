@@ -15,11 +15,16 @@ class Registration(directory.Registration, gateway.Registration):
     """What strangers and users may do to accounts with their client (XEP-0077)."""
 
 
+class Sm(gateway.Sm, router.Sm):
+    """Stanzas that clients acknowledge, and streams that they resume (XEP-0198)."""
+
+
 class AldisSettings(gateway.GatewaySettings, router.RouterSettings, directory.DirectorySettings):
     """Everything that can be set."""
 
     limits: Limits = Limits()
     registration: Registration = Registration()
+    sm: Sm = Sm()
 
 
 def check_shards(settings: AldisSettings, shards: int) -> None:

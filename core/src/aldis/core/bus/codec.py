@@ -5,7 +5,7 @@ from typing import get_args
 
 import msgspec
 
-from aldis.core.contracts import accounts, bus, services, sessions, shards
+from aldis.core.contracts import accounts, bus, resumption, services, sessions, shards
 from aldis.core.contracts.base import Message
 
 Known = (
@@ -23,6 +23,12 @@ Known = (
     | sessions.Takeover
     | sessions.TakeoverAnswer
     | sessions.Routed
+    | resumption.Enable
+    | resumption.Enabled
+    | resumption.Resume
+    | resumption.Resumed
+    | resumption.ResumeFailed
+    | resumption.LetGo
     | accounts.SealKeyRequest
     | accounts.SealKey
     | accounts.DomainMechanismsRequest

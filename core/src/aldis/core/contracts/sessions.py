@@ -8,6 +8,7 @@ import msgspec
 
 from aldis.core.contracts.base import Message, Origin
 from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.resumption import Copy, Managed
 
 # --- gateway → shard
 
@@ -171,6 +172,10 @@ class SessionSnapshot(msgspec.Struct, frozen=True, array_like=True):
     since: float = 0.0
     handled: int = 0
     """Up to which n all that came from it is done."""
+    managed: Managed | None = None
+    """If its client counts stanzas."""
+    copies: tuple[Copy, ...] = ()
+    """What it was sent and is not known to have."""
 
 
 class TakeoverAnswer(Message, frozen=True, kw_only=True, tag="takeover-answer"):

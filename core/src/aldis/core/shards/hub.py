@@ -13,6 +13,7 @@ from aldis.core.bus.names import router_queue
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.base import Message, Origin
 from aldis.core.contracts.envelope import Envelope, Flag, Kind
+from aldis.core.contracts.resumption import Enabled, LetGo, Resumed, ResumeFailed
 from aldis.core.contracts.sessions import (
     Bind,
     BindRefused,
@@ -25,12 +26,12 @@ from aldis.core.contracts.sessions import (
     Recipient,
     Returned,
     SessionEnd,
-    SessionSnapshot,
     Takeover,
     TakeoverAnswer,
     Written,
 )
 from aldis.core.shards.link import Client, Ended, Link
+from aldis.core.shards.link_resumption import LinkResumption, snapshot
 from aldis.core.shards.means import Means
 from aldis.core.shards.slots import shard_of
 
@@ -70,15 +71,21 @@ class Hub:
         self._since_report = 0
         self.flush: Callable[[], None] = lambda: None
         """Called after each batch, so that what it wrote goes out together."""
+        self.resumption = resumption = LinkResumption(means.bus, queue, self._links, self._ended, means.drop, means.now)
+        resumption.opened, resumption.forgotten = self._open, self._forget
 
     # --- from clients
 
     def open(self, account: str, client: Client, peer: str, since: float) -> Link:
         """A link for a stream whose client asked to be authenticated at `since`."""
         self._counter += 1
-        link = Link(f"{self._bus.incarnation}.{self._counter}", account, shard_of(account, self._count), client, peer, since)
+        link = self._open(f"{self._bus.incarnation}.{self._counter}", account, peer, since)
+        link.client = client
         self._links[link.id] = link
         return link
+
+    def _open(self, id: str, account: str, peer: str, since: float) -> Link:  # noqa: A002  the field's name
+        return Link(id, account, shard_of(account, self._count), peer, since)
 
     def bind(self, link: Link, resource: str) -> None:
         """Ask for a resource; the answer is `Client.bound` or `Client.bind_refused`."""
@@ -121,15 +128,15 @@ class Hub:
         return self._bus.congested(link.queue)
 
     def end(self, link: Link) -> None:
-        """The stream is gone."""
-        if self._links.pop(link.id, None) is None:
+        """The session is over."""
+        if self._links.get(link.id) is not link:
             return
-        self._unreported.discard(link)
-        self._remember(link)
+        del self._links[link.id]
+        self._forget(link)
         if link.n == 0:
             return  # it never asked for a resource
         link.n += 1
-        self._trim(link)
+        link.trim()
         self._bus.publish(
             link.queue,
             SessionEnd(
@@ -138,11 +145,15 @@ class Hub:
                 jid=link.jid or link.account,
                 gateway=self.queue,
                 note=link.note,
-                unwritten=tuple(replace(stanza, to=to) for stanza, to in link.unwritten if stanza.kind != PRESENCE),
+                unwritten=tuple(
+                    stanza if stanza.to else replace(stanza, to=link.jid) for _, _, stanza in link.unwritten if stanza.kind != PRESENCE
+                ),
             ),
         )
 
-    def _remember(self, link: Link) -> None:
+    def _forget(self, link: Link) -> None:
+        """It is here no longer, but what was meant for it may come again."""
+        self._unreported.discard(link)
         if not self._repeats_for:
             return
         now = self._now()
@@ -150,23 +161,21 @@ class Hub:
             self._ended.popitem(last=False)
         self._ended[link.id] = Ended(link, now)
 
-    @staticmethod
-    def _trim(link: Link) -> None:
-        """Forget the copies of what is on the socket."""
-        left = link.given - link.client.on_socket()
-        unwritten = link.unwritten
-        while len(unwritten) > left:
-            unwritten.popleft()
+    def acknowledge(self, link: Link, h: int) -> None:
+        """The client has so much, as it counts (XEP-0198 §4); raises `HandledCountTooHigh`."""
+        counters = link.counters
+        if counters is not None:
+            counters.acknowledge(h, link.number)
+            self._unreported.add(link)
 
     def report(self) -> None:
         """Tell the shards what has reached the sockets; called every 50 ms, or 256 stanzas, while there is something to tell."""
         reports: dict[str, list[tuple[str, str, int]]] = {}
         self._since_report = 0
         for link in list(self._unreported):
-            self._trim(link)
-            if not link.unwritten:
+            written = link.trim()
+            if not link.unwritten or link.counters is not None:  # an acknowledgement brings it back
                 self._unreported.discard(link)
-            written = link.number - len(link.unwritten)
             if written > link.reported:
                 link.reported = written
                 reports.setdefault(link.queue, []).append((link.account, link.id, written))
@@ -223,17 +232,16 @@ class Hub:
         self._since_report += len(message.recipients)
         for recipient in message.recipients:
             link = links.get(recipient.session)
-            if link is None or link.generation != recipient.generation:
+            if link is None:
                 self._return(message.shard, stanza, recipient)
                 continue
-            if recipient.number <= link.number:
+            if recipient.number <= link.number or link.generation != recipient.generation:
                 self._drop("repeat")
                 continue
-            link.number = recipient.number
-            to = recipient.to or stanza.to
+            link.number = number = recipient.number
             link.given += 1
-            link.unwritten.append((stanza, to))
-            link.client.stanza(stanza, to)
+            link.unwritten.append((number, message.effect, stanza))
+            link.client.stanza(stanza, recipient.to or stanza.to)
             self._unreported.add(link)
 
     def _return(self, shard: int, stanza: Envelope, recipient: Recipient) -> None:
@@ -254,7 +262,7 @@ class Hub:
         if isinstance(message, Takeover):
             self._takeover(message)
             return
-        if not isinstance(message, Bound | BindRefused | CloseSession | Note | Handled):
+        if not isinstance(message, Bound | BindRefused | CloseSession | Note | Handled | Enabled | Resumed | ResumeFailed | LetGo):
             self._drop("unknown-message")
             return
         shard = self._shards[message.shard]
@@ -264,6 +272,9 @@ class Hub:
         shard.epoch = message.epoch
         if isinstance(message, Handled):
             self._handled(message)
+            return
+        if isinstance(message, Enabled | Resumed | ResumeFailed | LetGo):
+            self.resumption.control(message)
             return
         link = self._links.get(message.session)
         if link is None or link.generation != message.generation:
@@ -284,9 +295,14 @@ class Hub:
 
     def _handled(self, message: Handled) -> None:
         for session, n in message.sessions:
-            known = self._links.get(session) or self._ended.get(session)
-            if known is not None:
-                known.handled = n
+            link = self._links.get(session)
+            known = link or self._ended.get(session)
+            if known is None or known.handled >= n:
+                continue
+            known.handled = n
+            if link is not None and 0 < link.wanted <= n:
+                link.wanted = 0
+                link.client.handled()
 
     def _takeover(self, message: Takeover) -> None:
         shard = self._shards[message.shard]
@@ -302,21 +318,7 @@ class Hub:
                 shard=message.shard,
                 epoch=message.epoch,
                 gateway=self.queue,
-                sessions=tuple(
-                    SessionSnapshot(
-                        link.id,
-                        link.generation,
-                        link.jid,
-                        link.number,
-                        link.note,
-                        tuple(seen.get(link.id, ())),
-                        link.peer,
-                        link.since,
-                        link.handled,
-                    )
-                    for link in links
-                    if link.jid
-                ),
+                sessions=tuple(snapshot(link, tuple(seen.get(link.id, ()))) for link in links if link.jid),
                 binding=tuple(link.id for link in links if not link.jid),
                 newest=self._counter,
                 ended=tuple(

@@ -7,6 +7,7 @@ from aldis.core.bus.names import router_queue
 from aldis.core.bus.port import Bus, Receipt
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.resumption import Enabled, LetGo, Resume, Resumed, ResumeFailed
 from aldis.core.contracts.sessions import Bind, BindRefused, Bound, CloseSession, Deliver, Handled, Note, Recipient, Routed
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.sessions import Session
@@ -40,7 +41,7 @@ class Output:
         origin = stanza.origin
         if session.seen is not None and (origin.session, origin.n, effect) in session.seen:
             return
-        number = session.hold(stanza)
+        number = session.hold(effect, stanza)
         self.delivered += 1
         self._bus.publish(
             session.gateway,
@@ -68,7 +69,7 @@ class Output:
         for session in sessions:
             if session.seen is not None and (origin.session, origin.n, effect) in session.seen:
                 continue
-            number = session.hold(stanza)
+            number = session.hold(effect, stanza)
             if session.overflown:
                 overflown.append(session)
             gateways.setdefault(session.gateway, []).append(
@@ -166,6 +167,75 @@ class Output:
             session.gateway,
             Note(shard=self.shard, epoch=self.epoch, session=session.id, generation=session.generation, state=state),
             turn,
+        )
+
+    def enabled(self, session: Session, turn: Turn) -> None:
+        """Tell the client that both counts begin."""
+        managed = session.managed
+        if managed is None:
+            raise ValueError("a session without counts can't be told of them")
+        answer = Enabled(
+            shard=self.shard,
+            epoch=self.epoch,
+            session=session.id,
+            generation=session.generation,
+            n=managed.base_in,
+            number=managed.base_out,
+            token=managed.token,
+            seconds=managed.seconds,
+        )
+        self._tell(session.gateway, answer, turn)
+
+    def resumed(self, session: Session, request: Resume, accepted: int, number: int, turn: Turn) -> None:
+        """Give a session to the stream that asked for it; `number` is the last that its client has."""
+        managed = session.managed
+        if managed is None:
+            raise ValueError("a session without counts can't go on")
+        answer = Resumed(
+            shard=self.shard,
+            epoch=self.epoch,
+            request=request.origin.session,
+            n=request.origin.n,
+            session=session.id,
+            generation=session.generation,
+            jid=session.jid,
+            managed=managed,
+            accepted=accepted,
+            handled=session.handled,
+            number=number,
+            note=session.note,
+            available=session.available,
+            peer=session.peer,
+            since=session.since,
+        )
+        self._tell(session.gateway, answer, turn)
+
+    def resume_failed(self, request: Resume, condition: str, turn: Turn, *, h: int = -1, sent: int = -1) -> None:
+        """Tell the client that its former stream can't go on."""
+        origin = request.origin
+        answer = ResumeFailed(shard=self.shard, epoch=self.epoch, session=origin.session, n=origin.n, condition=condition, h=h, sent=sent)
+        self._tell(request.gateway, answer, turn)
+
+    def let_go(self, session: str, gateway: str, generation: int, turn: Turn) -> None:
+        """Have a gateway close a stream whose session goes on elsewhere."""
+        self._tell(gateway, LetGo(shard=self.shard, epoch=self.epoch, session=session, generation=generation), turn)
+
+    def again(self, session: Session, turn: Turn, *, after: int = 0) -> None:
+        """Send once more what the session is not known to have, under its numbers."""
+        for number, effect, stanza in session.held:
+            if number > after:
+                recipient = Recipient(session.id, session.generation, number, "" if stanza.to else session.jid)
+                self._tell(session.gateway, self._delivery(effect, stanza, (recipient,), turn), turn)
+
+    def _delivery(self, effect: str, stanza: Envelope, recipients: tuple[Recipient, ...], turn: Turn) -> Deliver:
+        return Deliver(
+            shard=self.shard,
+            epoch=self.epoch,
+            mark=turn.mark,
+            acked=self.acked,
+            effect=effect,
+            stanza=stanza,
+            recipients=recipients,
         )
 
     def handled(self, gateway: str, sessions: tuple[tuple[str, int], ...], receipt: Receipt) -> None:

@@ -13,13 +13,15 @@ from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
 from aldis.core.contracts.base import Message, Origin
 from aldis.core.contracts.envelope import Kind
-from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, TakeoverAnswer, Written
+from aldis.core.contracts.resumption import Enable, Resume
+from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, SessionSnapshot, TakeoverAnswer, Written
 from aldis.core.shards.fenced import Fenced
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.means import Means
 from aldis.core.shards.output import Output
 from aldis.core.shards.peers import Peers
 from aldis.core.shards.service import ShardService
+from aldis.core.shards.session_resumption import SessionResumption, came_in_time
 from aldis.core.shards.sessions import S, Session, Sessions
 from aldis.core.shards.turn import Turn, Turns
 
@@ -60,6 +62,7 @@ class ShardOwner(Generic[S]):
         self._remembers_until: float | None = None
         self._early: deque[Batch] | None = deque()
         """What came before it was certain that this is the owner."""
+        self._resumption = SessionResumption(output, service, self._sessions, means.drop)
         self.mailboxes = output.mailboxes = Mailboxes(self._failed)
         output.routed = service.routed
 
@@ -67,21 +70,48 @@ class ShardOwner(Generic[S]):
 
     def restore(self, answers: list[TakeoverAnswer]) -> None:
         """Take in the sessions that the gateways know."""
+        streams: dict[str, list[tuple[SessionSnapshot, str]]] = {}
         for answer in answers:
             self._newest[answer.gateway] = answer.newest
             self._bound_before[answer.gateway] = frozenset(answer.binding)
             self._ended.update(answer.ended)
             for snapshot in answer.sessions:
-                plain = Session(snapshot.session, snapshot.generation, answer.gateway, snapshot.jid, snapshot.peer)
-                plain.number = snapshot.number
-                plain.note = snapshot.note
-                plain.since = snapshot.since
-                session = self._service.restore(plain)
-                session.seen = set(snapshot.seen) or None
-                session.last = snapshot.handled or None
-                self._sessions[session.id] = session
+                streams.setdefault(snapshot.session, []).append((snapshot, answer.gateway))
+        turn = Turn(self, None, self._mark)
+        self._turns.append(turn)
+        for of_one in streams.values():
+            of_one.sort(key=lambda stream: stream[0].generation)
+            session = self._restore(*of_one.pop())
+            for snapshot, gateway in of_one:
+                self._catch_up(session, snapshot, gateway, turn)
+        turn.release()
         if answers:
             self._remembers_until = self._now() + self._repeats_for
+
+    def _restore(self, snapshot: SessionSnapshot, gateway: str) -> S:
+        """Take in a session from the gateway that has its newest stream."""
+        plain = Session(snapshot.session, snapshot.generation, gateway, snapshot.jid, snapshot.peer)
+        plain.number = snapshot.number
+        plain.note = snapshot.note
+        plain.since = snapshot.since
+        session = self._service.restore(plain)
+        session.seen = set(snapshot.seen) or None
+        session.last = snapshot.handled or None
+        session.handled = snapshot.handled
+        session.managed = snapshot.managed
+        session.holds(snapshot.copies)
+        self._sessions[session.id] = session
+        return session
+
+    def _catch_up(self, session: S, left: SessionSnapshot, gateway: str, turn: Turn) -> None:
+        """The session was just going on elsewhere: the gateway that it left lets go, once the other one has what only this one had."""
+        number = session.number
+        missing = [copy for copy in left.copies if copy.number > number]
+        session.holds(missing)
+        if missing:
+            session.number = missing[-1].number
+            self._output.again(session, turn, after=number)
+        self._output.let_go(left.session, gateway, left.generation, turn)
 
     def _forget_seen(self) -> None:
         """Drop what was kept against repeats of an earlier owner's work, when none can come any more."""
@@ -156,8 +186,12 @@ class ShardOwner(Generic[S]):
             return
         gateways: dict[str, dict[str, int]] = {}
         for turn in over:
-            for session, (gateway, n) in turn.handled.items():
-                gateways.setdefault(gateway, {})[session] = n
+            for session_id, (asked, n) in turn.handled.items():
+                session = self._sessions.get(session_id)
+                if session is not None:
+                    session.handled = n
+                gateway = asked if session is None else session.gateway  # where it has gone on meanwhile
+                gateways.setdefault(gateway, {})[session_id] = n
         receipt = Turns(over)
         for gateway, sessions in gateways.items():
             self._output.handled(gateway, tuple(sessions.items()), receipt)
@@ -179,7 +213,7 @@ class ShardOwner(Generic[S]):
         turn = Turn(self, None, self._mark)
         self._turns.append(turn)
         for session in [session for session in self._sessions.values() if session.gateway == queue]:
-            unwritten = [stanza for _, stanza in session.held if stanza.kind != Kind.PRESENCE]
+            unwritten = [stanza for _, _, stanza in session.held if stanza.kind != Kind.PRESENCE]
             end = SessionEnd(
                 origin=Origin(session.id, (session.last or 0) + 1),
                 generation=session.generation,
@@ -205,17 +239,22 @@ class ShardOwner(Generic[S]):
             account = stanza.sender.partition("/")[0]
             self.mailboxes.post(account, self._service.orphan, account, stanza, turn)
             return
+        if self._accept(session, message.generation, origin, turn):
+            self.mailboxes.post(session.account, self._service.from_session, session, stanza, turn)
+
+    def _accept(self, session: S, generation: int, origin: Origin, turn: Turn) -> bool:
+        """Take what comes from a session once, in order, and from its present stream."""
         last = session.last
         if last is not None and origin.n != last + 1:
             self._drop("repeat" if origin.n <= last else "gap")
-            return
-        if message.generation != session.generation:
+            return False
+        if generation != session.generation and not came_in_time(session, generation, origin.n):
             self._drop("generation")
-            return
+            return False
         session.last = origin.n
-        if self._repeats_for:
+        if self._repeats_for or session.managed is not None:
             turn.handled[session.id] = session.gateway, origin.n
-        self.mailboxes.post(session.account, self._service.from_session, session, stanza, turn)
+        return True
 
     def _control(self, message: Message, turn: Turn) -> None:
         match message:
@@ -226,6 +265,10 @@ class ShardOwner(Generic[S]):
                         session.written(number)
             case Bind():
                 self._bind(message, turn)
+            case Enable():
+                self._enable(message, turn)
+            case Resume():
+                self._resume(message, turn)
             case Returned():
                 self._returned(message, turn)
             case SessionEnd():
@@ -235,24 +278,41 @@ class ShardOwner(Generic[S]):
             case _:
                 self._drop("unknown-message")
 
+    def _enable(self, message: Enable, turn: Turn) -> None:
+        session = self._sessions.get(message.origin.session)
+        if session is None:
+            self._drop("no-session")
+        elif self._accept(session, message.generation, message.origin, turn):
+            self._resumption.enable(session, message, turn)
+            turn.handled[session.id] = session.gateway, message.origin.n
+
+    def _resume(self, message: Resume, turn: Turn) -> None:
+        if self._is_new(message, turn) and self._resumption.resume(message, turn):
+            del self._asked[message.origin.session]
+
     def _bind(self, message: Bind, turn: Turn) -> None:
+        if self._is_new(message, turn):
+            self.mailboxes.post(message.account, self._service.bind, message, None, turn)
+
+    def _is_new(self, message: Bind | Resume, turn: Turn) -> bool:
+        """Was this request of a stream without a session not answered before?"""
         session = message.origin.session
         if message.origin.n <= self._ended.get(session, 0):
             self._drop("repeat")
-            return
+            return False
         newest = self._newest.get(message.gateway)
         if newest is not None and session not in self._sessions and session not in self._bound_before[message.gateway]:
             counter = int(session.rpartition(".")[2])
             if counter <= newest:  # it was over before this owner began
                 self._drop("repeat")
-                return
+                return False
         if self._asked.get(session, 0) >= message.origin.n:  # done again it would take the resource from who has it by now
             self._drop("repeat")
-            return
+            return False
         self._asked[session] = message.origin.n
         if self._repeats_for:
             turn.handled[session] = message.gateway, message.origin.n
-        self.mailboxes.post(message.account, self._service.bind, message, None, turn)
+        return True
 
     def _returned(self, message: Returned, turn: Turn) -> None:
         """Take a stanza back, once: a repeat of it, or of the delivery that was too late, would make a copy of it."""
@@ -273,6 +333,10 @@ class ShardOwner(Generic[S]):
         if message.origin.n <= self._ended.get(session_id, 0):
             self._drop("repeat")
             return
+        session = self._sessions.get(session_id)
+        if session is not None and message.generation < session.generation:
+            self._drop("generation")  # of a stream that the session has left
+            return
         account = message.jid.partition("/")[0]
         self._asked.pop(session_id, None)
         self._over(message.origin)
@@ -288,6 +352,8 @@ class ShardOwner(Generic[S]):
 
     def _end_session(self, session_id: str, message: SessionEnd, turn: Turn) -> Result:
         session = self._sessions.pop(session_id, None)
+        if session is not None:
+            self._resumption.ended(session)
         return self._service.end(session, message, turn)
 
     def _failed(self, key: str, error: Exception, first: Any, second: Any, turn: Turn) -> None:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.resumption import Enable, Resume
 from aldis.core.contracts.sessions import Bind, SessionEnd
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.sessions import S, Session
@@ -21,6 +22,12 @@ class ShardService(Protocol[S]):
 
     def bind(self, message: Bind, _: object, turn: Turn) -> Result:
         """Give a session its resource, or refuse."""
+
+    def resumable(self, session: S, message: Enable) -> tuple[str, int]:
+        """By which token, and for how many seconds after its stream, a session can be resumed; an empty one if it can't."""
+
+    def may_resume(self, session: S, message: Resume) -> bool:
+        """May this client, which knows the token, go on with the session?"""
 
     def from_session(self, session: S, stanza: Envelope, turn: Turn) -> Result:
         """Handle what a session's client sent."""

@@ -1,9 +1,11 @@
 """A session as its shard sees it: where it is, what it was sent, and what of that is not yet on its socket."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.resumption import Copy, Managed
 
 MOST_HELD = 20_000
 """More than what a queue holds when edges stop (`memory_queue.CONGESTED`), since all of it may be handled before any is reported."""
@@ -21,11 +23,13 @@ class Session:
         "account",
         "gateway",
         "generation",
+        "handled",
         "held",
         "held_bytes",
         "id",
         "jid",
         "last",
+        "managed",
         "note",
         "number",
         "peer",
@@ -44,27 +48,47 @@ class Session:
         self.since = 0.0
         """When its client asked to be authenticated, in seconds since 1970."""
         self.last: int | None = None
+        self.handled = 0
+        """Up to which n all that came from it is done."""
+        self.managed: Managed | None = None
+        """Set if its client counts stanzas (XEP-0198)."""
         self.number = 0
         self.note = b""
         self.replaced = False
         """Another session took its resource; it is only waited for to end."""
         self.seen: set[tuple[str, int, str]] | None = None
         """Keys that it got from an earlier owner."""
-        self.held: deque[tuple[int, Envelope]] = deque()
+        self.held: deque[tuple[int, str, Envelope]] = deque()
+        """Number, effect and stanza of each copy."""
         self.held_bytes = 0
 
-    def hold(self, stanza: Envelope) -> int:
+    def hold(self, effect: str, stanza: Envelope) -> int:
         """Number the stanza and keep a copy of it."""
         self.number = number = self.number + 1
-        self.held.append((number, stanza))
+        self.held.append((number, effect, stanza))
         self.held_bytes += len(stanza.children)
         return number
+
+    def holds(self, copies: Iterable[Copy]) -> None:
+        """Keep copies again that somebody else had; the work that sent them sends them no more."""
+        for copy in copies:
+            origin = copy.stanza.origin
+            if self.seen is None:
+                self.seen = set()
+            self.seen.add((origin.session, origin.n, copy.effect))
+            self.held.append((copy.number, copy.effect, copy.stanza))
+            self.held_bytes += len(copy.stanza.children)
 
     def written(self, number: int) -> None:
         """Forget the copies up to this number."""
         held = self.held
         while held and held[0][0] <= number:
-            self.held_bytes -= len(held.popleft()[1].children)
+            self.held_bytes -= len(held.popleft()[2].children)
+
+    @property
+    def available(self) -> bool:
+        """Has it sent presence?"""
+        return False
 
     @property
     def overflown(self) -> bool:

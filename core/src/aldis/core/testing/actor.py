@@ -10,12 +10,15 @@ from xml.sax.saxutils import quoteattr
 
 from aldis.core.testing.incoming import Incoming
 from aldis.core.testing.login import Exchange, exchange
+from aldis.core.testing.managing import Managing
 from aldis.core.testing.patterns import Element, difference, expect, parse, show, stream_error
 from aldis.core.testing.wire import Wire
 from aldis.core.xmpp.namespaces import BIND, CLIENT, ROSTER, SASL, STREAMS, TLS
+from aldis.core.xmpp.sm import NS as SM
 
 PATIENCE: Final = 10.0
 """Seconds after which what did not come is taken for lost: much, since a busy machine is no failure of the server's."""
+ACKNOWLEDGEMENT: Final = f"{{{SM}}}a"
 PING: Final = "<ping xmlns='urn:xmpp:ping'/>"
 
 
@@ -27,10 +30,11 @@ class Doors:
     tls_port: int
 
 
-class Actor:
+class Actor(Managing):
     """One client of one account. Every wait ends after `PATIENCE`; what does not happen as told is an `AssertionError`."""
 
     def __init__(self, account: str, password: str, doors: Doors, wire: Callable[[], Wire]) -> None:
+        super().__init__()
         self.account = account
         self.name, _, self.domain = account.partition("@")
         self.password = password
@@ -39,6 +43,7 @@ class Actor:
         """The full JID, once bound."""
         self.header: Mapping[str, str] = {}
         """The attributes of the server's last stream header."""
+        self._make_wire = wire
         self.wire = wire()
         self._incoming = Incoming()
         self._ahead = b""
@@ -61,6 +66,16 @@ class Actor:
         await self.authenticates(mechanism)
         await self.opens()
         await self.binds(resource)
+
+    async def arrives(self, doors: Doors | None, *, mechanism: str = "PLAIN") -> None:
+        """Come again on a new connection, perhaps by another gateway's doors, and log in; nothing is bound."""
+        self.doors = doors or self.doors
+        self.wire = self._make_wire()
+        self._ahead, self._eof = b"", False
+        await self.connects()
+        await self.opens()
+        await self.authenticates(mechanism)
+        await self.opens()
 
     async def connects(self, *, direct: bool = True) -> None:
         """Connect; `direct` begins with TLS."""
@@ -176,6 +191,8 @@ class Actor:
 
     async def sends(self, xml: str | bytes) -> None:
         """Send this, whatever it is."""
+        if isinstance(xml, str):
+            self.counting.sends(xml)
         self.wire.write(xml.encode() if isinstance(xml, str) else xml)
 
     async def hears(self) -> Element:
@@ -276,6 +293,7 @@ class Actor:
     async def vanishes(self) -> None:
         """Cut the connection without a word."""
         self._eof = True
+        self.counting.stops()
         await self.wire.close()
 
     # ── inside ──
@@ -294,8 +312,25 @@ class Actor:
                 return None
         return self._incoming.elements.pop(0)
 
+    async def reads_on(self) -> bool:
+        """Read once, and keep what comes; False at the end."""
+        return not self._incoming.ended and await self._read()
+
     async def _read(self) -> bool:
         """Read once; False at the end of the connection."""
+        before = len(self._incoming.elements)
+        more = await self._read_once()
+        elements = self._incoming.elements
+        new, elements[before:] = elements[before:], []
+        for element in new:
+            if not self.counting.hears(element):
+                if element.tag != ACKNOWLEDGEMENT:
+                    elements.append(element)
+            elif not self.mute:
+                await self.acknowledges()
+        return more
+
+    async def _read_once(self) -> bool:
         if self._eof:
             return False
         try:

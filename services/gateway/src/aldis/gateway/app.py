@@ -28,18 +28,25 @@ from aldis.gateway.context import Context, Directory
 from aldis.gateway.context.directory import Unavailable
 from aldis.gateway.context.offers import Offers
 from aldis.gateway.domain.admission import Admission
-from aldis.gateway.features import xep_0077_registration, xep_0368_direct_tls, xep_0440_channel_binding_types
+from aldis.gateway.features import (
+    xep_0077_registration,
+    xep_0198_stream_management,
+    xep_0368_direct_tls,
+    xep_0440_channel_binding_types,
+)
 from aldis.gateway.net.board import Board
 from aldis.gateway.net.c2s import C2s
 from aldis.gateway.net.c2s_settings import stream_settings
 from aldis.gateway.net.certificates import CertificateFiles, CertificateProblem, CertificateStore, ensure_self_signed
 from aldis.gateway.net.figures import Figures
 from aldis.gateway.net.listening import BACKLOG, listen
+from aldis.gateway.net.shelf import Shelved
 from aldis.gateway.net.tls_gate import HandshakeGate
 from aldis.gateway.settings import GatewaySettings
 
 FEATURES: Final[tuple[Feature[Context], ...]] = (
     xep_0077_registration.feature,
+    xep_0198_stream_management.feature,
     xep_0368_direct_tls.feature,
     xep_0440_channel_binding_types.feature,
 )
@@ -129,6 +136,7 @@ class Gateway:
         hub = self._hub = Hub(self._means, gateway_queue(self._bus.incarnation))
         board = self._board = self._make_board(hub, certificates)
         hub.flush = board.flush
+        hub.resumption.shelf = lambda link: Shelved(board, link)
         self._bus.on_relief(board.relieved)
         await self._bus.declare(hub.queue, exclusive=True)
         self._subscription = await self._bus.consume(hub.queue, hub)

@@ -86,6 +86,19 @@ class Registration(Section):
     enabled: bool = Field(default=False, description="Whether strangers may make accounts.")
 
 
+class Sm(Section):
+    """Stanzas that clients acknowledge, and streams that they resume (XEP-0198)."""
+
+    request_stanzas: int = Field(
+        default=10, ge=1, le=1000, description="Stanzas after which a client is asked to acknowledge; what waits is asked for within 10 s."
+    )
+    ack_seconds: Seconds = Field(
+        default=60.0,
+        description="Time that a client has to answer; then its connection is closed, and its session waits for it to come back. "
+        "0 = unlimited.",
+    )
+
+
 class GatewaySettings(CommonSettings):
     """Everything that the gateway obeys."""
 
@@ -93,6 +106,7 @@ class GatewaySettings(CommonSettings):
     tls: Tls = Tls()
     limits: Limits = Limits()
     registration: Registration = Registration()
+    sm: Sm = Sm()
 
     @model_validator(mode="after")
     def _goes_together(self) -> "GatewaySettings":

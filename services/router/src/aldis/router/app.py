@@ -14,6 +14,7 @@ from aldis.core.bus.port import Bus, BusError, Subscription
 from aldis.core.contracts.accounts import AccountExists, AccountExistsRequest
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope, Flag, Kind, trace_of
+from aldis.core.contracts.resumption import Enable, Resume
 from aldis.core.contracts.services import Announce, WhoIsThere
 from aldis.core.contracts.sessions import Bind, SessionEnd
 from aldis.core.policy import Policy
@@ -44,6 +45,7 @@ from aldis.router.features.effects import Changes
 from aldis.router.features.iqs import Iqs, unavailable
 from aldis.router.features.messages import Messages
 from aldis.router.features.presence import Presences
+from aldis.router.features.resumption import Resumption
 from aldis.router.features.subscriptions import ACTIONS, Subscriptions
 from aldis.router.settings import RouterSettings
 from aldis.router.store import Store
@@ -79,6 +81,7 @@ class UserShard:
         self._iqs = Iqs(shard, registry)
         self._subscriptions = Subscriptions(shard, changes)
         self._binding = Binding(shard, self._messages, self._iqs, self._presences)
+        self._resumption = Resumption(shard, self._binding, tools.resume_seconds)
         self._accounts = AccountEvents(shard, self._binding, changes)
         output.overflown = self._overflown
 
@@ -95,6 +98,14 @@ class UserShard:
     def bind(self, message: Bind, _: object, turn: Turn) -> Result:
         """Give a session its resource, or refuse."""
         return self._binding.bind(message, turn)
+
+    def resumable(self, session: UserSession, message: Enable) -> tuple[str, int]:
+        """By which token, and for how long, the session can be resumed."""
+        return self._resumption.resumable(session, message)
+
+    def may_resume(self, session: UserSession, message: Resume) -> bool:
+        """May this client go on with the session?"""
+        return self._resumption.may_resume(session, message)
 
     def from_session(self, session: UserSession, stanza: Envelope, turn: Turn) -> Result:
         """Handle what a session's client sent."""
@@ -289,6 +300,7 @@ class Router:
                 requests=limits.subscription_requests,
             ),
             sessions_per_account=limits.sessions_per_account,
+            resume_seconds=settings.sm.resume_seconds,
             secret=await Secrets(self._database).secret("ids"),
             drop=self._drop,
             bounce=self._bounce,

@@ -66,6 +66,11 @@ class UserSession(Session):
         self.over: Origin | None = None
         """What ended it, once it is only waited for to end."""
 
+    @property
+    def available(self) -> bool:
+        """Has it sent presence?"""
+        return self.presence is not None
+
 
 class User:
     """An account with at least one session."""
@@ -146,6 +151,8 @@ class Tools:
     offers: Offers
     limits: Limits
     sessions_per_account: int
+    resume_seconds: int
+    """For how long a session waits for its client (XEP-0198)."""
     secret: bytes
     """Keys the ids that are made here: unpredictable, and the same when the work is done again."""
     drop: Callable[[str], None]

@@ -20,7 +20,18 @@ class Limits(Section):
     subscription_requests: Limit = Field(default=200, description="Requests that may wait for one account's answer; 0 = unlimited.")
 
 
+class Sm(Section):
+    """Stanzas that clients acknowledge, and streams that they resume (XEP-0198)."""
+
+    resume_seconds: Limit = Field(
+        default=300,
+        description="Seconds for which a session whose connection broke waits for its client, stays online for others and keeps what "
+        "arrives; a client may ask for less. 0 = sessions end with their connections.",
+    )
+
+
 class RouterSettings(CommonSettings):
     """Everything that the router obeys."""
 
     limits: Limits = Limits()
+    sm: Sm = Sm()

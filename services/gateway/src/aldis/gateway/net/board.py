@@ -156,6 +156,10 @@ class Board:
         dirty, self.dirty = self.dirty, []
         for connection in dirty:
             connection.write_out()
+        self.report_soon()
+
+    def report_soon(self) -> None:
+        """Have the shards told what has arrived, if there is something to tell."""
         if not self._reporting and self.hub.unreported:
             self._reporting = True
             self.loop.call_later(REPORT_EVERY, self._report)

@@ -2,19 +2,17 @@
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 
-from aldis.core.contracts.envelope import Envelope
 from aldis.core.shards.link import Link
 from aldis.core.xmpp.errors.sasl import SaslFailure
-from aldis.core.xmpp.errors.stream import InternalServerError, StreamError
-from aldis.core.xmpp.jid import Jid
+from aldis.core.xmpp.errors.stream import StreamError
 from aldis.core.xmpp.stream.events import (
     BindRequested,
     Event,
     PreBindIq,
+    ResumeRequested,
     SaslAborted,
     SaslResponse,
     SaslStarted,
@@ -27,56 +25,30 @@ from aldis.core.xmpp.stream.frames import Frame
 from aldis.core.xmpp.stream.machine import C2sStream
 from aldis.core.xmpp.stream.states import State
 from aldis.gateway.context import Challenge, Login
-from aldis.gateway.domain.conditions import Given, stream_error
-from aldis.gateway.domain.pace import Pace
-from aldis.gateway.domain.stanzas import holds_password, inbound, outbound, sealed
 from aldis.gateway.features import xep_0077_registration
 from aldis.gateway.net.board import Board
+from aldis.gateway.net.session import BROKEN, SessionWire
 from aldis.gateway.net.tls import TlsLayer
-from aldis.gateway.net.wire import Hold, Wire
-
-REST_AFTER: Final = 10.0
-"""Seconds of silence after which a session holds no parser."""
+from aldis.gateway.net.wire import Hold
 
 
-class C2s(Wire):
+class C2s(SessionWire):
     """One client's connection, from the first byte to the last.
 
     Until a resource is bound the stream core says what happens, one event at a time; what has to ask the directory is a task,
     and no further event is taken before it is done. After that, frames become envelopes and envelopes become bytes.
     """
 
-    __slots__ = (
-        "_asked",
-        "_began",
-        "_direct",
-        "_given",
-        "_link",
-        "_login",
-        "_marks",
-        "_on_socket",
-        "_pace",
-        "_pinged",
-        "_rested",
-        "_stream",
-        "_task",
-    )
+    __slots__ = ("_asked", "_began", "_direct", "_login", "_task")
 
     def __init__(self, board: Board, *, direct: bool) -> None:
         """`direct` if the connection begins with TLS (XEP-0368)."""
-        super().__init__(board, board.next_name())
+        super().__init__(board)
         self._direct = direct
         self._began = 0.0
         self._asked = 0.0
-        self._stream: C2sStream | None = None
-        self._link: Link | None = None
         self._login: Login | None = None
         self._task: asyncio.Task[None] | None = None
-        self._pace = Pace() if board.stanza_seconds or board.byte_seconds else None
-        self._rested = self._pinged = 0.0
-        self._given = self._on_socket = 0
-        self._marks: deque[tuple[int, int]] | None = None
-        """While something waits in the transport: bytes in all, and how many stanzas are done when they are on the socket."""
 
     # ── the connection ──
 
@@ -122,128 +94,7 @@ class C2s(Wire):
             self._task.cancel()
             self._task = None
         self._login = None
-        link = self._link
-        jid = None
-        if link is not None:
-            jid = link.jid or link.account
-            if link.jid:
-                self.board.figures.sessions.n -= 1
-            self.board.hub.end(link)
-        self._log("stream.closed", reason=reason, **({"jid": jid} if jid else {}))
-
-    def broken(self) -> None:
-        self.shut(InternalServerError())
-
-    def look_after(self, now: float) -> None:
-        """Let a silent session hold nothing that it does not need, and find out whether its client is still there."""
-        stream = self._stream
-        if stream is None or self._ended or stream.state is not State.BOUND:
-            return
-        heard = stream.last_heard
-        if heard > self._rested and now - heard >= REST_AFTER:
-            self._rested = now
-            stream.rest()
-        idle = self.board.settings.limits.idle_seconds
-        if idle and now - max(heard, self._pinged) >= idle:
-            self._pinged = now
-            self.send(b" ")  # RFC 6120 §4.6.1
-
-    def shut(self, error: StreamError | None) -> None:
-        """Close the stream, with an error or in peace."""
-        stream = self._stream
-        if stream is None or (self.tls is not None and not self.tls.established):
-            self.cut(error.condition if error is not None else "closed")
-            return
-        stream.close(error)
-        self._pump(stream)
-
-    # ── the session: the hub's Client ──
-
-    def stanza(self, stanza: Envelope, to: str) -> None:
-        if self._ended:
-            return
-        try:
-            data = outbound(stanza, to)
-        except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
-            self._fail(fault)
-            return
-        out = self._out
-        if not out:
-            self.board.mark(self)
-        out.append(data)
-        self._given += 1
-        self.board.figures.given[stanza.kind].n += 1
-
-    def wrote(self, total: int, *, waiting: bool) -> None:
-        if waiting:
-            if self._marks is None:
-                self._marks = deque()
-            self._marks.append((total, self._given))
-        else:
-            self._on_socket = self._given
-            self._marks = None
-
-    def on_socket(self) -> int:
-        marks = self._marks
-        if marks is not None:
-            flushed = self.flushed()
-            while marks and marks[0][0] <= flushed:
-                self._on_socket = marks.popleft()[1]
-        return self._on_socket
-
-    def bound(self, jid: str) -> None:
-        stream = self._stream
-        if stream is None or stream.state is not State.BIND_ASKED:
-            return
-        self._stop_timer()
-        self.board.figures.sessions.n += 1
-        try:
-            stream.bound(Jid.parse(jid))
-            self._log("stream.bound", jid=jid, session=self._link.id if self._link is not None else "")
-            self._pump(stream)
-        except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
-            self._fail(fault)
-
-    def bind_refused(self, error: bytes) -> None:
-        stream = self._stream
-        if stream is None or stream.state is not State.BIND_ASKED:
-            return
-        try:
-            stream.bind_failed(Given(error))
-            self._pump(stream)
-        except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
-            self._fail(fault)
-
-    def close(self, condition: str, text: str) -> None:
-        try:
-            self.shut(stream_error(condition, text))
-        except Exception as fault:  # noqa: BLE001  our mistake; nobody else pays for it
-            self._fail(fault)
-
-    # ── the hot path ──
-
-    def _publish(self, frames: list[Frame], link: Link) -> None:
-        hub = self.board.hub
-        taken = self.board.figures.taken
-        jid, account = link.jid, link.account
-        for frame in frames:
-            name = frame.name
-            flags = 0
-            if name == "presence" and "to" not in frame.attrs:
-                flags = int(hub.presence_flags(link, frame.attrs.get("type", "")))
-            stanza = inbound(frame, jid, account, hub.origin(link), flags)
-            if name == "iq" and holds_password(frame) and (stanza.to == account or stanza.to in self.board.streams.domains):
-                stanza = sealed(stanza, self.board.context.directory.seal_payload(account, stanza.children))
-            hub.publish(link, stanza)
-            taken[name].n += 1
-
-    def _keep_pace(self, pace: Pace, stanzas: int, size: int, now: float) -> None:
-        """Read no more for a while, if the session has had its share."""
-        board = self.board
-        wait = pace.spend(stanzas, board.stanza_seconds, size, board.byte_seconds, now)
-        if wait:
-            self.hold(Hold.PACE)
-            board.loop.call_later(wait, self.release, Hold.PACE)
+        self._leave(reason)
 
     # ── negotiation ──
 
@@ -280,6 +131,8 @@ class C2s(Wire):
                 self._wait_for(self._register(stream, frame))
             case BindRequested(resource):
                 self._bind(stream, resource)
+            case ResumeRequested(previd, h):
+                self._resume(stream, previd, h)
             case StreamClosed(error, by_peer):
                 self._close_stream(stream, error, by_peer=by_peer)
 
@@ -337,13 +190,19 @@ class C2s(Wire):
             self._fail(error)
 
     def _bind(self, stream: C2sStream, resource: str | None) -> None:
-        hub = self.board.hub
+        self.board.hub.bind(self._tie(stream), resource or "")
+
+    def _resume(self, stream: C2sStream, previd: str, h: int) -> None:
+        self.board.hub.resumption.resume(self._tie(stream), previd, h)
+
+    def _tie(self, stream: C2sStream) -> Link:
         if self._link is None:
-            self._link = hub.open(str(stream.account), self, self.peer, self._asked)
-        hub.bind(self._link, resource or "")
+            self._link = self.board.hub.open(str(stream.account), self, self.peer, self._asked)
+        return self._link
 
     def _close_stream(self, stream: C2sStream, error: StreamError | None, *, by_peer: bool) -> None:
         self._send_output(stream)
+        self._over = not isinstance(error, BROKEN)
         if error is not None:
             self.board.figures.streams.cell(error.condition).n += 1
         reason = "closed by the client" if by_peer else "closed"
@@ -369,6 +228,3 @@ class C2s(Wire):
             self._stop_timer()
         else:
             self._set_timer(max(deadline - self.board.loop.time(), 0.01), self._due)
-
-    def _log(self, event: str, **keys: object) -> None:
-        self.board.log.info(event, stream=self.name, peer=f"{self.peer}:{self.port}", **keys)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 
 from aldis.core.xmpp.stream.frames import BEFORE_AUTHENTICATION, FramerLimits
-from aldis.core.xmpp.stream.settings import C2sSettings, Mechanisms, no_extra_features
-from aldis.gateway.features import xep_0077_registration
+from aldis.core.xmpp.stream.settings import C2sSettings, Mechanisms
+from aldis.gateway.features import xep_0077_registration, xep_0198_stream_management
 from aldis.gateway.settings import GatewaySettings
 
 
@@ -21,7 +21,7 @@ def stream_settings(settings: GatewaySettings, mechanisms: Mechanisms, stream_id
         mechanisms=mechanisms,
         stream_id=stream_id,
         require_tls=c2s.require_tls and not c2s.plain_without_tls,
-        extra_features=partial(_offer_registration, in_the_clear=c2s.plain_without_tls) if registration else no_extra_features,
+        extra_features=partial(_offers, registration=registration, in_the_clear=c2s.plain_without_tls),
         early_iqs=frozenset({xep_0077_registration.QUERY}) if registration else frozenset(),
         sasl_failures=limits.sasl_attempts,
         authenticate_seconds=limits.unauthenticated_seconds,
@@ -31,6 +31,11 @@ def stream_settings(settings: GatewaySettings, mechanisms: Mechanisms, stream_id
     )
 
 
-def _offer_registration(_domain: str, secure: bool, authenticated: bool, *, in_the_clear: bool) -> bytes:
-    """Offer it where it is not refused then: only a stream on which a password may travel (XEP-0077 §11)."""
-    return xep_0077_registration.STREAM_FEATURE if (secure or in_the_clear) and not authenticated else b""
+def _offers(_domain: str, secure: bool, authenticated: bool, *, registration: bool, in_the_clear: bool) -> bytes:
+    """Offer XEP-0198 to who may bind or resume next, and registration where it is not refused then.
+
+    That is only on a stream on which a password may travel (XEP-0077 §11).
+    """
+    if authenticated:
+        return xep_0198_stream_management.STREAM_FEATURE
+    return xep_0077_registration.STREAM_FEATURE if registration and (secure or in_the_clear) else b""

@@ -15,7 +15,8 @@ class Figures:
         stanzas = Tally(registry, "aldis_stanzas_total", "Stanzas from and to clients.", ("kind", "direction"))
         self.taken = {name: stanzas.cell(name, "in") for name in KINDS}
         self.given = {kind: stanzas.cell(name, "out") for name, kind in KINDS.items()}
-        self.sessions = Level(registry, "aldis_sessions", "Sessions that have a resource.").cell()
+        self.sessions = Level(registry, "aldis_sessions", "Sessions that have a resource and a stream.").cell()
+        self.shelved = Level(registry, "aldis_sessions_waiting", "Sessions whose stream broke and whose client may come back.").cell()
         self.connections = Level(registry, "aldis_connections", "Connections of clients.").cell()
         self.refused = Tally(registry, "aldis_connections_refused_total", "Connections that were not let in.", ("reason",))
         self.streams = Tally(registry, "aldis_streams_closed_total", "Streams that ended, by stream error.", ("condition",))

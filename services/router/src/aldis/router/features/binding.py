@@ -104,8 +104,12 @@ class Binding:
         # after what this has posted for others, and before what waits for the account, which may be for this session
         self._shard.output.mailboxes.post(session.id, self._answer, session, message, turn)
 
+    def is_expelled(self, account: str, since: float) -> bool:
+        """Did the account go after this client asked to be authenticated?"""
+        return since <= self._expelled.get(account, -1.0)
+
     def _check(self, message: Bind) -> None:
-        if message.since <= self._expelled.get(message.account, -1.0):
+        if self.is_expelled(message.account, message.since):
             raise NotAuthorized(GONE)
 
     def failed(self, work: object, error: StanzaError, turn: Turn) -> None:

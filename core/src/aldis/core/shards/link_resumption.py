@@ -1,0 +1,159 @@
+"""A gateway's side of XEP-0198: sessions whose clients count, wait for their clients, and go on with new streams."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from aldis.core.bus.port import Bus
+from aldis.core.contracts.base import Message, Origin
+from aldis.core.contracts.resumption import Copy, Enable, Enabled, LetGo, Managed, Resume, Resumed, ResumeFailed
+from aldis.core.contracts.sessions import SessionSnapshot
+from aldis.core.shards.link import Client, Ended, Link
+
+ELSEWHERE: Final = "the session goes on with another stream"
+
+
+class LinkResumption:
+    """What a hub does for such sessions."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        queue: str,
+        links: dict[str, Link],
+        ended: Mapping[str, Ended],
+        drop: Callable[[str], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._bus = bus
+        self._queue = queue
+        self._links = links
+        self._ended = ended
+        self._drop = drop
+        self._now = now
+        self.shelf: Callable[[Link], Client]
+        """Makes what stands for the client of a session that waits for one, and ends the session when its time is over."""
+        self.opened: Callable[[str, str, str, float], Link]
+        """Makes a link, by id, account, peer and time of its login, for a session whose client has gone again."""
+        self.forgotten: Callable[[Link], None]
+        """A session is here no longer, without having ended."""
+
+    # --- from clients
+
+    def enable(self, link: Link, *, resume: bool, seconds: int) -> None:
+        """Ask for the count to begin; the answer is `Client.enabled`."""
+        link.n += 1
+        link.enabling = True
+        self._bus.publish(link.queue, Enable(origin=Origin(link.id, link.n), generation=link.generation, resume=resume, seconds=seconds))
+
+    def resume(self, link: Link, previd: str, h: int) -> None:
+        """Ask to go on with a former stream; the answer is `Client.resumed`, `resume_failed` or `too_high`."""
+        session, _, token = previd.rpartition(":")
+        link.n += 1
+        link.resuming = link.n
+        self._bus.publish(
+            link.queue,
+            Resume(
+                origin=Origin(link.id, link.n),
+                gateway=self._queue,
+                account=link.account,
+                session=session,
+                token=token,
+                h=h,
+                peer=link.peer,
+                since=link.since,
+            ),
+        )
+
+    def detach(self, link: Link) -> bool:
+        """The stream is gone without a word: keep the session, if its client may come back."""
+        if self._links.get(link.id) is not link or link.managed is None or not link.managed.token:
+            return False
+        link.client = self.shelf(link)
+        link.until = self._now() + link.managed.seconds
+        link.wanted = 0
+        return True
+
+    # --- from shards
+
+    def control(self, message: Message) -> None:
+        """Take what an owner says of this."""
+        match message:
+            case Enabled():
+                self._enabled(message)
+            case Resumed():
+                self._resumed(message)
+            case ResumeFailed():
+                self._failed(message)
+            case LetGo():
+                self._let_go(message)
+
+    def _enabled(self, message: Enabled) -> None:
+        link = self._links.get(message.session)
+        if link is None or link.generation != message.generation or link.managed is not None:
+            self._drop("no-session" if link is None else "repeat")
+            return
+        link.floor = message.n
+        link.manage(Managed(message.token, message.seconds, message.n, message.number))
+        link.client.enabled(link.previd, message.seconds)
+
+    def _resumed(self, message: Resumed) -> None:
+        old = self._links.get(message.session)
+        ended = self._ended.get(message.session)
+        if max(0 if old is None else old.generation, 0 if ended is None else ended.generation) >= message.generation:
+            self._drop("repeat")
+            return
+        if old is not None:
+            self._forget(old)
+        link = self._links.get(message.request)
+        if link is None or link.resuming != message.n:  # the new stream is gone as well
+            link = self.opened(message.session, message.jid.partition("/")[0], message.peer, message.since)
+            link.become(message)
+            self._links[link.id] = link
+            self.detach(link)
+            return
+        del self._links[link.id]
+        link.become(message)
+        self._links[link.id] = link
+        link.client.resumed(link.previd, link.h)
+
+    def _failed(self, message: ResumeFailed) -> None:
+        link = self._links.get(message.session)
+        if link is None or link.resuming != message.n:
+            self._drop("no-session")
+            return
+        link.resuming = 0
+        if message.sent >= 0:
+            link.client.too_high(message.h, message.sent)
+        else:
+            link.client.resume_failed(message.condition, None if message.h < 0 else message.h)
+
+    def _let_go(self, message: LetGo) -> None:
+        link = self._links.get(message.session)
+        if link is None or link.generation != message.generation:
+            self._drop("no-session")
+            return
+        self._forget(link)
+
+    def _forget(self, link: Link) -> None:
+        """Close the stream of a session that goes on with another one."""
+        del self._links[link.id]
+        self.forgotten(link)
+        link.client.close("conflict", ELSEWHERE)
+
+
+def snapshot(link: Link, seen: tuple[tuple[str, int, str], ...]) -> SessionSnapshot:
+    """What the next owner of its shard must know of a session."""
+    link.trim()
+    return SessionSnapshot(
+        link.id,
+        link.generation,
+        link.jid,
+        link.number,
+        link.note,
+        seen,
+        link.peer,
+        link.since,
+        link.handled,
+        link.managed,
+        tuple(Copy(*copy) for copy in link.unwritten),
+    )

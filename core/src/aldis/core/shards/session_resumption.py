@@ -1,0 +1,120 @@
+"""An owner's side of XEP-0198: from where a session's client counts, and its session gone on with from another stream."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Final, Generic
+
+from msgspec.structs import replace
+
+from aldis.core.contracts.resumption import Enable, Managed, Resume
+from aldis.core.shards.output import Output
+from aldis.core.shards.service import ShardService
+from aldis.core.shards.sessions import S, Session
+from aldis.core.shards.turn import Turn
+from aldis.core.xmpp.sm import Counters, HandledCountTooHigh
+
+MOST_REQUESTS: Final = 4
+"""Requests to resume whose repeats are recognised by a session."""
+MOST_OVER: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """A session that is no more, for whom asks to resume it."""
+
+    account: str
+    token: str
+    h: int
+
+
+class SessionResumption(Generic[S]):
+    """What a shard's owner does for sessions whose clients count."""
+
+    def __init__(self, output: Output, service: ShardService[S], sessions: dict[str, S], drop: Callable[[str], None]) -> None:
+        self._output = output
+        self._service = service
+        self._sessions = sessions
+        self._drop = drop
+        self._over: OrderedDict[str, _Over] = OrderedDict()
+
+    def enable(self, session: S, message: Enable, turn: Turn) -> None:
+        """Begin the count at the request's place, and in the other direction at the answer's (XEP-0198 §3)."""
+        if session.managed is not None:
+            self._drop("repeat")  # an earlier owner answered it
+            return
+        token, seconds = self._service.resumable(session, message) if message.resume else ("", 0)
+        session.managed = Managed(token, seconds, message.origin.n, session.number)
+        self._output.enabled(session, turn)
+
+    def resume(self, message: Resume, turn: Turn) -> bool:
+        """Go on with a session from a new stream, and send what the client lacks of it (XEP-0198 §5); False if it can't."""
+        session = self._sessions.get(message.session)
+        managed = None if session is None else session.managed
+        if session is None or managed is None or not self._is_its(session.account, managed.token, message):
+            self._refuse(message, turn)
+            return False
+        if message.origin.session in managed.by:
+            self._drop("repeat")
+            return True
+        if session.replaced or not self._service.may_resume(session, message):
+            self._refuse(message, turn, self.h(session))
+            return False
+        counters = Counters(managed.base_in, managed.base_out)
+        counters.acked = session.held[0][0] - 1 if session.held else session.number
+        try:
+            acked = counters.acknowledge(message.h, session.number)
+        except HandledCountTooHigh as error:
+            self._output.resume_failed(message, "undefined-condition", turn, h=error.h, sent=error.sent)
+            return False
+        session.written(acked)
+        self._go_on(session, managed, message, acked, turn)
+        return True
+
+    def _go_on(self, session: S, managed: Managed, message: Resume, acked: int, turn: Turn) -> None:
+        gateway, generation = session.gateway, session.generation
+        accepted = managed.base_in if session.last is None else session.last
+        past = tuple((which, n) for which, n in managed.past if n > session.handled)
+        session.managed = replace(managed, by=(*managed.by, message.origin.session)[-MOST_REQUESTS:], past=(*past, (generation, accepted)))
+        session.generation = generation + 1
+        session.gateway = message.gateway
+        session.peer = message.peer
+        session.since = message.since
+        # the new stream first: should this process die in between, the old one has let go of nothing
+        self._output.resumed(session, message, accepted, acked, turn)
+        self._output.again(session, turn)
+        if gateway and gateway != session.gateway:
+            self._output.let_go(session.id, gateway, generation, turn)
+
+    def _is_its(self, account: str, token: str, message: Resume) -> bool:
+        return bool(token) and compare_digest(token, message.token) and account == message.account
+
+    def _refuse(self, message: Resume, turn: Turn, h: int = -1) -> None:
+        over = self._over.get(message.session)
+        if over is not None and self._is_its(over.account, over.token, message):
+            h = over.h
+        self._output.resume_failed(message, "item-not-found", turn, h=h)
+
+    @staticmethod
+    def h(session: Session) -> int:
+        """What has come from the session, as its client counts; -1 if it doesn't."""
+        managed = session.managed
+        if managed is None:
+            return -1
+        return Counters(managed.base_in, managed.base_out).h(managed.base_in if session.last is None else session.last)
+
+    def ended(self, session: Session) -> None:
+        """Remember how far a session came that is no more."""
+        managed = session.managed
+        if managed is None or not managed.token:
+            return
+        self._over[session.id] = _Over(session.account, managed.token, self.h(session))
+        if len(self._over) > MOST_OVER:
+            self._over.popitem(last=False)
+
+
+def came_in_time(session: Session, generation: int, n: int) -> bool:
+    """Was what came under an earlier generation accepted before the session was resumed, and is only being done again?"""
+    managed = session.managed
+    return managed is not None and any(which == generation and n <= upto for which, upto in managed.past)
