@@ -1,14 +1,16 @@
 """What all tests share: fault seeds, needed programs, and Hypothesis profiles."""
 
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import postgres
 from tests.support.rabbit import Rabbit, scripts, shared
+from tests.support.stores import KINDS, Stores, make
 
 pytest.register_assert_rewrite("tests.support.bus_suite", "tests.support.bus_suite_connections")
 
@@ -46,7 +48,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs are missing (`@pytest.mark.needs("profanity")`); under CI nothing may be missing."""
     needed = [program for mark in item.iter_markers("needs") for program in mark.args]
-    missing = [program for program in needed if shutil.which(program) is None]
+    missing = [program for program in needed if postgres.program(program) is None]
     if missing:
         miss(f"not installed: {', '.join(missing)}")
 
@@ -81,3 +83,16 @@ def own_rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit]:
     broker.start(os.getpid())
     yield broker
     broker.end()
+
+
+@pytest.fixture(scope="session", params=[KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.needs("initdb", "postgres"))])
+def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """Databases of each kind: a test that takes this runs once on either."""
+    return make(request.param, tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture
+async def database_url(stores: Stores, tmp_path: Path) -> AsyncIterator[str]:
+    """The address of an empty database, of either kind."""
+    async with stores.fresh(tmp_path) as url:
+        yield url

@@ -1,4 +1,4 @@
-"""The router's tables on a real file."""
+"""The router's tables, on either kind of database."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,8 +17,8 @@ REQUEST = b"<presence type='subscribe'/>\x00\xff"
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/a.db", durable=False)
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, durable=False)
     await database.open()
     await migrate(database, [MIGRATIONS])
     yield database

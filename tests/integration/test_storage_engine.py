@@ -1,36 +1,44 @@
-"""The database on real files: order, durability, limits, and what a broken one looks like."""
+"""The database, of either kind: order, durability, limits, and works that share a transaction."""
 
 import asyncio
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.core.storage import Database, StorageUnavailable
 
+METADATA = MetaData()
+NAMED = Table("t", METADATA, Column("id", Integer, primary_key=True), Column("name", Text, unique=True))
 ADD = text("INSERT INTO t (name) VALUES (:name)")
-NAMES = text("SELECT name FROM t ORDER BY id")
-ENDLESS = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n")
+NAMES = select(NAMED.c.name).order_by(NAMED.c.id)
+ENDLESS = {
+    "sqlite": text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"),
+    "postgresql": text("SELECT pg_sleep(60)"),
+}
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/state/a.db", durable=False, limit=1.0)
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, durable=False, limit=1.0)
     await database.open()
-    async with database.transaction() as connection:
-        await connection.execute(text("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE)"))
+    async with database.migrating("router") as connection:
+        await connection.run_sync(METADATA.create_all)
     yield database
     await database.close()
+
+
+async def endless(connection: AsyncConnection) -> None:
+    """Run a statement that does not end by itself."""
+    await connection.execute(ENDLESS[connection.dialect.name])
 
 
 async def names(database: Database) -> list[str]:
@@ -52,9 +60,9 @@ async def test_a_block_that_ends_is_committed_and_one_that_raises_is_undone(data
     assert await names(database) == ["kept"]
 
 
-async def test_many_writers_take_turns_in_order(database: Database) -> None:
+async def test_many_writers_all_write(database: Database) -> None:
     await asyncio.gather(*(add(database, f"n{n:02}") for n in range(30)))
-    assert await names(database) == [f"n{n:02}" for n in range(30)]
+    assert sorted(await names(database)) == [f"n{n:02}" for n in range(30)]
 
 
 async def test_a_reader_sees_the_state_before_a_transaction_that_runs(database: Database) -> None:
@@ -65,36 +73,14 @@ async def test_a_reader_sees_the_state_before_a_transaction_that_runs(database: 
 
 
 async def test_a_reader_can_not_write(database: Database) -> None:
-    with pytest.raises((OperationalError, StorageUnavailable), match="readonly"):
+    with pytest.raises((OperationalError, StorageUnavailable), match=r"read-?only"):
         async with database.reading() as connection:
             await connection.execute(ADD, {"name": "no"})
 
 
-async def test_the_file_is_its_owners_alone(database: Database, tmp_path: Path) -> None:
-    await add(database, "x")
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state").iterdir()}
-    assert modes == {"a.db": 0o600, "a.db-wal": 0o600, "a.db-shm": 0o600}
-
-
-async def test_folders_that_are_missing_are_made_its_owners_alone(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/one/two/a.db", durable=False)
-    await database.open()
-    await database.close()
-    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "one", tmp_path / "one/two")] == [0o700, 0o700]
-
-
-async def test_a_commit_is_synced_unless_said_otherwise(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/a.db")
-    await database.open()
-    async with database.transaction() as connection:
-        found = [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar() for name in ("synchronous", "journal_mode", "foreign_keys")]
-    await database.close()
-    assert found == [2, "wal", 1]
-
-
 async def test_works_submitted_together_are_committed_together(database: Database) -> None:
     async def number(connection: AsyncConnection, name: str) -> int:
-        return (await connection.execute(ADD, {"name": name})).lastrowid
+        return int(await connection.scalar(insert(NAMED).values(name=name).returning(NAMED.c.id)) or 0)
 
     assert await asyncio.gather(*(database.submit(lambda c, n=n: number(c, f"n{n}")) for n in range(20))) == list(range(1, 21))  # type: ignore[misc]
     assert len(await names(database)) == 20
@@ -127,20 +113,21 @@ async def test_a_cancelled_submitter_takes_no_other_along(database: Database) ->
     assert "second" in await names(database)
 
 
-async def test_closing_commits_what_was_submitted_and_refuses_more(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/a.db", durable=False)
-    await database.open()
-
-    async def create(connection: AsyncConnection) -> None:
-        await connection.execute(text("CREATE TABLE t (id INTEGER)"))
+async def test_closing_commits_what_was_submitted_and_refuses_more(database: Database, database_url: str) -> None:
+    async def insert(connection: AsyncConnection) -> None:
+        await connection.execute(ADD, {"name": "last"})
 
     async with asyncio.TaskGroup() as group:
-        work = group.create_task(database.submit(create))
+        work = group.create_task(database.submit(insert))
         await asyncio.sleep(0)
         await database.close()
     assert work.result() is None
     with pytest.raises(StorageUnavailable):
-        await database.submit(create)
+        await database.submit(insert)
+    again = Database(database_url)
+    await again.open()
+    assert await names(again) == ["last"]
+    await again.close()
 
 
 async def test_a_writer_cancelled_in_the_middle_leaves_the_way_free(database: Database) -> None:
@@ -148,7 +135,7 @@ async def test_a_writer_cancelled_in_the_middle_leaves_the_way_free(database: Da
         with pytest.raises(TimeoutError):  # noqa: PT012
             async with asyncio.timeout(0.05), database.transaction() as connection:
                 await connection.execute(ADD, {"name": "undone"})
-                await connection.execute(ENDLESS)
+                await endless(connection)
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     await add(database, "kept")
@@ -171,9 +158,9 @@ async def test_writers_cancelled_at_any_moment_never_leave_a_lock_behind(databas
 
 async def test_a_statement_that_runs_too_long_is_stopped(database: Database) -> None:
     for scope in (database.transaction, database.reading):
-        with pytest.raises(StorageUnavailable, match="interrupted"):
-            async with scope(limit=0.1) as connection:
-                await connection.execute(ENDLESS)
+        with pytest.raises(StorageUnavailable, match=r"interrupted|statement timeout"):
+            async with scope(limit=0.5) as connection:
+                await endless(connection)
     await add(database, "kept")
 
 
@@ -185,52 +172,9 @@ async def test_a_transaction_that_hangs_is_ended(database: Database) -> None:
 
 
 async def test_wrong_sql_is_our_fault_and_not_the_databases(database: Database) -> None:
-    with pytest.raises(OperationalError, match="no such table"):
+    with pytest.raises(DBAPIError, match="nowhere"):
         async with database.reading() as connection:
             await connection.execute(text("SELECT * FROM nowhere"))
-
-
-async def test_another_process_that_keeps_the_lock_makes_it_unavailable(database: Database, tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "state/a.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    assert await names(database) == []
-    with pytest.raises(StorageUnavailable):
-        await add(database, "x")
-    other.execute("ROLLBACK")
-    other.close()
-    await add(database, "x")
-
-
-async def test_a_full_disk_is_unavailable_and_passes(database: Database) -> None:
-    big = {"name": "x" * 1_000_000}
-
-    async def insert(connection: AsyncConnection, row: dict[str, str]) -> None:
-        await connection.execute(ADD, row)
-
-    async with database.transaction() as connection:
-        await connection.exec_driver_sql("PRAGMA max_page_count = 100")
-    works = (database.submit(lambda connection, row=row: insert(connection, row)) for row in ({"name": "small"}, big))  # type: ignore[misc]
-    outcomes = await asyncio.gather(*works, return_exceptions=True)
-    assert [str(outcome) for outcome in outcomes] == ["database or disk is full"] * 2
-    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
-    async with database.transaction() as connection:
-        await connection.exec_driver_sql("PRAGMA max_page_count = 10000")
-    await add(database, "after")
-    assert await names(database) == ["after"]
-
-
-async def test_a_file_that_is_no_database_is_told_at_opening(tmp_path: Path) -> None:
-    Path(tmp_path, "a.db").write_bytes(b"no database at all, but long enough to look at" * 100)  # noqa: ASYNC240
-    database = Database(f"sqlite:///{tmp_path}/a.db")
-    with pytest.raises(StorageUnavailable, match="not a database"):
-        await database.open()
-    await database.close()
-
-
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://x/y"])
-def test_an_address_without_a_file_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="sqlite:///PATH"):
-        Database(url)
 
 
 WRITER = """
@@ -241,8 +185,6 @@ from aldis.core.storage import Database
 async def main():
     database = Database(sys.argv[1])
     await database.open()
-    async with database.transaction() as connection:
-        await connection.execute(text("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, name TEXT)"))
     async def one(n):
         await database.submit(lambda c: c.execute(text("INSERT INTO t (name) VALUES (:name)"), {"name": str(n)}))
         print(n, flush=True)
@@ -253,35 +195,12 @@ asyncio.run(main())
 """
 
 
-async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
-    process = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
+async def test_what_was_acknowledged_survives_kill_9(database: Database, database_url: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WRITER, database_url], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
     assert process.stdout is not None
     acknowledged = [process.stdout.readline().strip() for _ in range(100)]
     os.kill(process.pid, signal.SIGKILL)
     acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
     process.wait()
     process.stdout.close()
-    database = Database(url)
-    await database.open()
     assert set(acknowledged) <= set(await names(database))
-    await database.close()
-
-
-@pytest.mark.parametrize("turns", range(0, 24, 3))
-async def test_what_was_cancelled_is_closed_when_the_database_is(tmp_path: Path, turns: int) -> None:
-    database = Database(f"sqlite:///{tmp_path}/a.db", durable=False)
-    await database.open()
-
-    async def read() -> None:
-        async with database.reading() as connection:
-            await connection.exec_driver_sql("SELECT 1")
-
-    readers = [asyncio.ensure_future(read()) for _ in range(4)]
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    for reader in readers:
-        reader.cancel()
-    await asyncio.wait(readers)
-    await database.close()
-    assert [task for task in asyncio.all_tasks() if "aiosqlite" in repr(task.get_coro())] == []

@@ -1,16 +1,21 @@
-"""Migrations on real files: fresh, upgraded, too new, raced and broken ones."""
+"""Migrations on both kinds of databases: fresh, upgraded, too new, raced and broken ones."""
 
-import sqlite3
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import JSON, Boolean, Connection, Float, Integer, LargeBinary, String, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.types import TypeEngine
 
 from aldis.core.storage import Database, MigrationError
 from aldis.core.storage.migrations import Applied, MigrationSet, migrate, pending
+from aldis.launcher.store import migration_sets
+from tests.support.stores import KINDS, make
 
 FIRST = """
 from sqlalchemy import Column, ForeignKey, Text
@@ -26,11 +31,12 @@ def upgrade(op):
     op.add_column("router_item", Column("name", Text, nullable=False, server_default=""))
 """
 REBUILT = """
-from sqlalchemy import Column, Text
+from sqlalchemy import Column, String, Text
 
 def upgrade(op):
-    with op.batch_alter_table("router_user", recreate="always") as batch:
+    with op.batch_alter_table("router_user") as batch:
         batch.add_column(Column("site", Text))
+        batch.alter_column("jid", type_=String(3071))
 """
 BROKEN = """
 from sqlalchemy import Column, Text
@@ -51,8 +57,8 @@ def migrations(tmp_path: Path) -> MigrationSet:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/a.db", durable=False)
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, durable=False)
     await database.open()
     yield database
     await database.close()
@@ -60,7 +66,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def tables(database: Database) -> set[str]:
     async with database.reading() as connection:
-        return set((await connection.execute(text("SELECT name FROM sqlite_schema WHERE type = 'table'"))).scalars())
+        return set(await connection.run_sync(lambda connection: inspect(connection).get_table_names()))
 
 
 async def test_a_fresh_database_gets_everything_and_a_second_run_does_nothing(database: Database, migrations: MigrationSet) -> None:
@@ -131,34 +137,37 @@ asyncio.run(main())
 """
 
 
-def start(database: Path, migrations: MigrationSet, code: str = PROCESS) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", code, f"sqlite:///{database}", str(migrations.path)], stdout=subprocess.PIPE, text=True)
+async def start(url: str, migrations: MigrationSet) -> tuple[int | None, list[str]]:
+    """Migrate in a process of its own; its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROCESS, url, str(migrations.path), stdout=asyncio.subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode().split()
 
 
-def test_of_processes_that_start_at_once_one_migrates(tmp_path: Path, migrations: MigrationSet) -> None:
+async def test_of_processes_that_start_at_once_one_migrates(database_url: str, migrations: MigrationSet) -> None:
     slow = FIRST.replace("def upgrade(op):", "def upgrade(op):\n    import time; time.sleep(0.5)")
     (migrations.path / "0001_users.py").write_text(slow)
-    processes = [start(tmp_path / "a.db", migrations) for _ in range(3)]
-    outcomes = sorted(process.communicate()[0].split()[0] for process in processes)
-    assert outcomes == ["0", "0", "1"]
+    outcomes = await asyncio.gather(*(start(database_url, migrations) for _ in range(3)))
+    assert sorted(printed[0] for _, printed in outcomes) == ["0", "0", "1"]
 
 
-def test_a_start_with_nothing_to_do_does_not_import_alembic(tmp_path: Path, migrations: MigrationSet) -> None:
-    outcomes = [start(tmp_path / "a.db", migrations).communicate()[0].split() for _ in range(2)]
-    assert outcomes == [["1", "True"], ["0", "False"]]
+async def test_a_start_with_nothing_to_do_does_not_import_alembic(database_url: str, migrations: MigrationSet) -> None:
+    assert await start(database_url, migrations) == (0, ["1", "True"])
+    assert await start(database_url, migrations) == (0, ["0", "False"])
 
 
-def test_a_process_killed_in_a_migration_leaves_nothing_half_done(tmp_path: Path, migrations: MigrationSet) -> None:
+async def test_a_process_killed_in_a_migration_leaves_nothing_half_done(database_url: str, migrations: MigrationSet) -> None:
     killed = FIRST + "    import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
     (migrations.path / "0001_users.py").write_text(killed)
-    process = start(tmp_path / "a.db", migrations)
-    process.communicate()
-    assert process.returncode == -9
-    connection = sqlite3.connect(tmp_path / "a.db")
-    assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == []
-    connection.close()
+    assert await start(database_url, migrations) == (-9, [])
+    database = Database(database_url)
+    await database.open()
+    assert await tables(database) == set()
+    await database.close()
     (migrations.path / "0001_users.py").write_text(FIRST)
-    assert start(tmp_path / "a.db", migrations).communicate()[0].split() == ["1", "True"]
+    assert await start(database_url, migrations) == (0, ["1", "True"])
 
 
 async def test_a_service_makes_no_tables_in_anothers_name(database: Database, migrations: MigrationSet) -> None:
@@ -181,11 +190,64 @@ async def test_a_folder_with_gaps_is_refused(database: Database, tmp_path: Path,
 
 
 async def test_rows_that_lose_what_they_refer_to_stop_a_migration(database: Database, migrations: MigrationSet) -> None:
+    (migrations.path / "0001_users.py").write_text(FIRST.replace(', ondelete="CASCADE"', ""))
     await migrate(database, [migrations])
     async with database.transaction() as connection:
         await connection.execute(text("INSERT INTO router_user VALUES ('romeo')"))
         await connection.execute(text("INSERT INTO router_item VALUES ('romeo', 'juliet')"))
     (migrations.path / "0002_lost.py").write_text("def upgrade(op):\n    op.execute('DELETE FROM router_user')\n")
-    with pytest.raises(MigrationError, match="rows without what they refer to"):
+    with pytest.raises((MigrationError, IntegrityError), match=r"rows without what they refer to|violates foreign key"):
         await migrate(database, [migrations])
     assert await pending(database, [migrations]) == ["router/0002_lost.py"]
+
+
+async def test_a_service_makes_no_tables_in_anothers_schema(database: Database, migrations: MigrationSet) -> None:
+    async with database.reading() as connection:
+        if connection.dialect.name == "sqlite":
+            return  # has none
+    (migrations.path / "0002_elsewhere.py").write_text("def upgrade(op):\n    op.execute('CREATE TABLE public.router_x (x INTEGER)')\n")
+    with pytest.raises(MigrationError, match=r"not its own: public\.router_x"):
+        await migrate(database, [migrations])
+    assert await tables(database) == set()
+
+
+def described(connection: Connection) -> dict[str, object]:
+    """What there is in a database, in words that fit both kinds."""
+    inspector = inspect(connection)
+    found: dict[str, object] = {}
+    for name in sorted(inspector.get_table_names()):
+        key = inspector.get_pk_constraint(name)["constrained_columns"]
+        found[name] = {
+            "columns": [
+                (column["name"], affinity(column["type"]), column["nullable"] and column["name"] not in key)
+                for column in inspector.get_columns(name)
+            ],
+            "key": key,
+            "unique": sorted(tuple(unique["column_names"]) for unique in inspector.get_unique_constraints(name)),
+            "foreign": sorted((tuple(key["constrained_columns"]), key["referred_table"]) for key in inspector.get_foreign_keys(name)),
+            "indexes": sorted(
+                tuple(index["column_names"]) for index in inspector.get_indexes(name) if not index.get("duplicates_constraint")
+            ),
+        }
+    return found
+
+
+def affinity(type_: TypeEngine[Any]) -> str:
+    """Of the types of a column that both kinds have, the one that this is."""
+    kinds = (Boolean, JSON, Integer, Float, LargeBinary, String)
+    return next(kind.__name__ for kind in kinds if isinstance(type_, kind))
+
+
+@pytest.mark.needs("initdb", "postgres")
+async def test_both_kinds_of_databases_come_to_the_same_tables(tmp_path: Path) -> None:
+    found = {}
+    for kind in KINDS:
+        async with make(kind, tmp_path).fresh(tmp_path) as url:
+            database = Database(url, durable=False)
+            await database.open()
+            await migrate(database, migration_sets())
+            async with database.reading() as connection:
+                found[kind] = await connection.run_sync(described)
+            await database.close()
+    assert len(found["sqlite"]) > 8
+    assert found["sqlite"] == found["postgresql"]

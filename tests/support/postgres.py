@@ -91,7 +91,7 @@ class Server:
             f"port={self.port}",
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
-            "max_connections=100",
+            "max_connections=200",
             "shared_buffers=32MB",
         ]
         with (self.folder / "log").open("ab") as log:
@@ -104,7 +104,7 @@ class Server:
                 preexec_fn=die_with_parent,  # noqa: PLW1509  takes no lock
                 **nobody(),
             )
-        ready = [str(program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "1"]
+        ready = [str(program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", ROLE, "-d", "postgres", "-t", "1"]
         until = time.monotonic() + STARTING
         while subprocess.run(ready, check=False).returncode != 0:
             assert self._process.poll() is None, (self.folder / "log").read_text()

@@ -14,6 +14,7 @@ from typing import Final
 
 PATIENCE: Final = 60.0
 _HELD: Final[dict[Path, int]] = {}
+_STARTED: Final[list["subprocess.Popen[bytes]"]] = []
 
 
 def join() -> int:
@@ -31,7 +32,8 @@ def join() -> int:
             _HELD[folder] = os.open(pipe, os.O_RDWR)  # kept until this process ends
         if first:
             root = Path(__file__).parents[2]
-            subprocess.Popen([sys.executable, "-m", "tests.support.postgres_keeper", str(folder)], cwd=root, start_new_session=True)
+            keeper = [sys.executable, "-m", "tests.support.postgres_keeper", str(folder)]
+            _STARTED.append(subprocess.Popen(keeper, cwd=root, start_new_session=True))
         until = time.monotonic() + PATIENCE
         while not ready.exists():
             if time.monotonic() > until:
