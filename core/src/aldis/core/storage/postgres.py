@@ -15,10 +15,10 @@ from aldis.core.storage.postgres_engine import BytewiseTypes, Driver, Watchdog, 
 from aldis.core.storage.postgres_errors import FAILURES, RUNS, told
 
 WRITERS = 4
-SLACK = 1.25
-"""A statement has its limit from the server; a server that does not even keep that is given up after so many limits."""
+SLACK = 1.0
+"""A statement has its limit from the server; a server that does not even keep that is given up so many seconds later."""
 GRACE = 2.0
-"""A block that hangs elsewhere is cancelled after so many limits, when its connection is gone already."""
+"""A block that hangs elsewhere is cancelled so many seconds later still, when its connection is gone already."""
 PROBE = 0.5
 """Seconds between two tries to reach a server that could not be reached."""
 OLDEST = 14
@@ -144,7 +144,7 @@ class Postgres:
             with translated():
                 async with lane.engine.connect() as connection:
                     used = await driver(connection)
-                    watchdog = self._watch(used, limit * SLACK)
+                    watchdog = self._watch(used, limit + SLACK)
                     try:
                         async with self._transaction(connection, watchdog, lane.limit, limit):
                             yield connection
@@ -154,7 +154,7 @@ class Postgres:
     @asynccontextmanager
     async def _transaction(self, connection: AsyncConnection, watchdog: Watchdog, given: float, limit: float) -> AsyncIterator[None]:
         transaction = await connection.begin()
-        bound = asyncio.timeout(limit * GRACE)
+        bound = asyncio.timeout(limit + GRACE)
         try:
             if limit != given:
                 await connection.execute(text(f"SET LOCAL statement_timeout = {int(limit * 1000)}"))
@@ -165,7 +165,7 @@ class Postgres:
             if watchdog.bit and isinstance(error, DBAPIError):
                 raise self._silent(limit) from error
             if bound.expired() and isinstance(error, TimeoutError):
-                raise StorageUnavailable(f"took more than {limit * GRACE:g} s") from None
+                raise StorageUnavailable(f"took more than {limit + GRACE:g} s") from None
             raise
         try:
             await transaction.commit()
@@ -178,7 +178,7 @@ class Postgres:
 
     def _silent(self, limit: float) -> StorageUnavailable:
         """The server did not answer: be rid of the idle connections to it as well, which may be as dead."""
-        reason = f"did not answer within {limit * SLACK:g} s"
+        reason = f"did not answer within {limit + SLACK:g} s"
         self._away(reason, RUNS)
         for connection in [connection for connection, watchdog in self._open.items() if watchdog is None]:
             connection.terminate()
