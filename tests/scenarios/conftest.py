@@ -24,10 +24,10 @@ from aldis.core.service.logging import Logger, make_logger
 from aldis.core.service.process import Process
 from aldis.core.service.run import Host
 from aldis.core.storage import Database
-from aldis.core.testing.actor import Actor, Doors
+from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import cited
 from aldis.core.testing.cluster import Cluster, Composition
-from aldis.core.testing.wire import TcpWire, Wire, trusting
+from aldis.core.testing.wire import Doors, TcpWire, Wire, trusting
 from aldis.gateway.net.certificates import ensure_self_signed
 from aldis.launcher.accounts import Accounts
 from aldis.launcher.assemble import OneProcess, Topology

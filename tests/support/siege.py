@@ -12,8 +12,8 @@ from typing import Final
 
 import psutil
 
-from aldis.core.testing.actor import Actor, Doors
-from aldis.core.testing.wire import TcpWire, trusting
+from aldis.core.testing.actor import Actor
+from aldis.core.testing.wire import Doors, TcpWire, trusting
 from tests.integration.launched import Site
 
 SETTINGS: Final = """

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import quoteattr
@@ -12,7 +11,7 @@ from aldis.core.testing.incoming import Incoming
 from aldis.core.testing.login import Exchange, exchange
 from aldis.core.testing.managing import Managing
 from aldis.core.testing.patterns import Element, difference, expect, parse, show, stream_error
-from aldis.core.testing.wire import Wire
+from aldis.core.testing.wire import Doors, Wire
 from aldis.core.xmpp.namespaces import BIND, CLIENT, ROSTER, SASL, STREAMS, TLS
 from aldis.core.xmpp.sm import NS as SM
 
@@ -20,14 +19,6 @@ PATIENCE: Final = 10.0
 """Seconds after which what did not come is taken for lost: much, since a busy machine is no failure of the server's."""
 ACKNOWLEDGEMENT: Final = f"{{{SM}}}a"
 PING: Final = "<ping xmlns='urn:xmpp:ping'/>"
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """Where a gateway listens: with STARTTLS, and with TLS from the beginning (XEP-0368)."""
-
-    port: int
-    tls_port: int
 
 
 class Actor(Managing):

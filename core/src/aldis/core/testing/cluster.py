@@ -13,8 +13,8 @@ from aldis.core.bus.memory import MemoryBroker
 from aldis.core.service.logging import Logger
 from aldis.core.service.process import Part, Process
 from aldis.core.shards.runner import ShardRunner
-from aldis.core.testing.actor import Actor, Doors
-from aldis.core.testing.wire import Wire
+from aldis.core.testing.actor import Actor
+from aldis.core.testing.wire import Doors, Wire
 
 START_SECONDS: Final = 20.0
 

@@ -2,15 +2,13 @@
 
 import asyncio
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aldis.core.testing.counting import Counting
 from aldis.core.testing.patterns import ANY, MORE, Element, expect, show
+from aldis.core.testing.wire import Doors
 from aldis.core.xmpp.namespaces import STANZA_ERRORS
 from aldis.core.xmpp.sm import NS
-
-if TYPE_CHECKING:
-    from aldis.core.testing.actor import Doors
 
 MANAGED: Final = 8.0
 """Seconds for an acknowledgement: less than an actor waits for anything else."""
@@ -34,7 +32,7 @@ class Managing:
     async def hears(self) -> Element: ...
 
     @abstractmethod
-    async def arrives(self, doors: "Doors | None") -> None: ...
+    async def arrives(self, doors: Doors | None) -> None: ...
 
     @abstractmethod
     async def vanishes(self) -> None: ...
@@ -65,7 +63,7 @@ class Managing:
         """Say how much came, or something else."""
         await self.sends(f"<a xmlns='{NS}' h='{self.counting.h if h is None else h}'/>")
 
-    async def resumes(self, doors: "Doors | None" = None, *, previd: str | None = None, h: int | None = None) -> None:
+    async def resumes(self, doors: Doors | None = None, *, previd: str | None = None, h: int | None = None) -> None:
         """Cut what there is, connect, log in, go on with the former stream, and send again what was not acknowledged."""
         await self.vanishes()
         await self.asks_to_resume(doors, previd=previd, h=h)
@@ -77,13 +75,13 @@ class Managing:
         for stanza in again:
             await self.sends(stanza)
 
-    async def asks_to_resume(self, doors: "Doors | None" = None, *, previd: str | None = None, h: int | None = None) -> None:
+    async def asks_to_resume(self, doors: Doors | None = None, *, previd: str | None = None, h: int | None = None) -> None:
         """Connect, log in, and ask to go on with the former stream."""
         await self.arrives(doors)
         id_ = self.counting.previd if previd is None else previd
         await self.sends(f"<resume xmlns='{NS}' previd='{id_}' h='{self.counting.h if h is None else h}'/>")
 
-    async def fails_to_resume(self, doors: "Doors | None" = None, *, previd: str | None = None, h: int | None = None) -> int | None:
+    async def fails_to_resume(self, doors: Doors | None = None, *, previd: str | None = None, h: int | None = None) -> int | None:
         """Be refused; return what the server says that it had, if it knows the former stream."""
         await self.vanishes()
         await self.asks_to_resume(doors, previd=previd, h=h)

@@ -7,12 +7,21 @@ import socket
 import ssl
 from asyncio.trsock import TransportSocket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 LOOPBACK: Final = "127.0.0.1"
 ALPN: Final = "xmpp-client"
 """XEP-0368 §3."""
 PIECE: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where a gateway listens: with STARTTLS, and with TLS from the beginning (XEP-0368)."""
+
+    port: int
+    tls_port: int
 
 
 class Wire(Protocol):
