@@ -41,7 +41,7 @@ class Gate:
 GATES = {
     "check": Gate((*FAST, "-m", "not soak", "--fault-seeds=10"), timeout=300),
     "test": Gate(("tests", "-m", "not soak", "--fault-seeds=10"), timeout=780, debian=True),
-    "soak": Gate((*FAST, "tests/integration", "--fault-seeds=200", "--timeout=900"), timeout=7200, soak=True),
+    "soak": Gate((*FAST, "tests/integration", "tests/kill", "--fault-seeds=200", "--timeout=900"), timeout=7200, soak=True),
 }
 
 

@@ -1,6 +1,7 @@
 """What is done to the servers while clients chat."""
 
 import asyncio
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from tests.kill.link import Link, State
 from tests.kill.load import Load
 from tests.kill.running import Running
+from tests.support.postgres import Server as Postgres
+from tests.support.rabbit import Rabbit
 
 Deed = Callable[[Load, random.Random], Awaitable[None]]
 
@@ -23,6 +26,11 @@ class Pace:
     stop: float = 6.0
     """Seconds for which a process is stopped."""
     settle: float = 30.0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it is a round that every run of the tests can afford."""
+        return self.kills == 1
 
     def times(self, least: int) -> int:
         """How many blows where the soak wants `least`."""
@@ -130,5 +138,78 @@ def too_late(seconds: float) -> Deed:
         for client in absent:
             client.come_back()
         await asyncio.sleep(1)
+
+    return deed
+
+
+def away_while_router_dies(gateway: Running, routers: Sequence[Running], later: float, pace: Pace) -> Deed:
+    """Kill a gateway, whose clients stay away; later the routers that keep their sessions; and let all come back elsewhere."""
+
+    async def deed(load: Load, chance: random.Random) -> None:
+        await asyncio.sleep(chance.uniform(0.5, 1.5))
+        absent = [client for client in load.clients if client.door in gateway.ports]
+        await gateway.kill()
+        for client in absent:
+            client.stay_away()
+        await asyncio.sleep(later)
+        for router in routers:
+            await kill_and_restart(router, chance)
+        for client in absent:
+            client.come_back()
+        await wait(pace, chance)
+        gateway.start()
+        await gateway.ready()
+
+    return deed
+
+
+def broker_killed(rabbit: Rabbit, pace: Pace) -> Deed:
+    """Kill RabbitMQ, and start it again."""
+
+    async def deed(_load: Load, chance: random.Random) -> None:
+        await asyncio.sleep(chance.uniform(0.5, 1.5))
+        await asyncio.to_thread(rabbit.kill)
+        await asyncio.sleep(chance.uniform(0.2, 1.0))
+        await asyncio.to_thread(rabbit.start, os.getpid())
+        await wait(pace, chance)
+
+    return deed
+
+
+def broker_stopped(rabbit: Rabbit, seconds: float, pace: Pace) -> Deed:
+    """Let RabbitMQ take and give nothing for a while, without a word."""
+
+    async def deed(_load: Load, chance: random.Random) -> None:
+        await asyncio.sleep(chance.uniform(0.5, 1.5))
+        rabbit.freeze()
+        await asyncio.sleep(seconds)
+        rabbit.thaw()
+        await wait(pace, chance)
+
+    return deed
+
+
+def database_stopped(postgres: Postgres, seconds: float, pace: Pace) -> Deed:
+    """Stop PostgreSQL in order, and start it again."""
+
+    async def deed(_load: Load, chance: random.Random) -> None:
+        await asyncio.sleep(chance.uniform(0.5, 1.5))
+        await asyncio.to_thread(postgres.stop)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(postgres.start)
+        await wait(pace, chance)
+
+    return deed
+
+
+def joins_and_leaves(router: Running, pace: Pace) -> Deed:
+    """Let one more router join, and leave in order."""
+
+    async def deed(_load: Load, chance: random.Random) -> None:
+        router.start()
+        await router.ready()
+        await wait(pace, chance)
+        await router.end()
+        await wait(pace, chance)
 
     return deed

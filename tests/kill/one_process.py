@@ -35,10 +35,10 @@ def environ(**more: str) -> dict[str, str]:
 
 def one_process(folder: Path, resume_seconds: int, more: Mapping[str, str] | None = None) -> Running:
     """Prepare the server; `more` is added to its environment."""
-    port = free_port()
+    port, figures = free_port(), free_port()
     (folder / "aldis.toml").write_text(
         f'domains = ["{DOMAIN}"]\n[c2s]\nhost = "127.0.0.1"\nport = {port}\ntls_port = 0\nrequire_tls = false\nplain_without_tls = true\n'
-        f"[sm]\nresume_seconds = {resume_seconds}\n[metrics]\nport = 0\n{LIMITS}"
+        f"[sm]\nresume_seconds = {resume_seconds}\n[metrics]\nport = {figures}\n{LIMITS}"
     )
     command = [sys.executable, "-m", "aldis.launcher", "serve"]
-    return Running("serve", command, folder=folder, environ=environ(**(more or {})), ports=[port])
+    return Running("serve", command, folder=folder, environ=environ(**(more or {})), ports=[port], figures=figures)

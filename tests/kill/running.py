@@ -1,8 +1,8 @@
 """A server's process: started, killed, stopped and continued from outside, and dead when the test is."""
 
 import asyncio
-import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,8 +25,19 @@ os.execv(sys.argv[2], sys.argv[2:])
 class Running:
     """One process and its successors."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], *, folder: Path, environ: Mapping[str, str], ports: Sequence[int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        folder: Path,
+        environ: Mapping[str, str],
+        ports: Sequence[int],
+        figures: int = 0,
+    ) -> None:
+        """`ports` are the clients'; `figures` is that of /readyz and /metrics, if it has one."""
         self.name = name
+        self.figures = figures
         self.log_path = folder / f"{name}.log"
         self.ports = ports
         self.starts = 0
@@ -67,17 +78,39 @@ class Running:
             )
 
     async def ready(self) -> None:
-        """Wait until its ports take connections."""
+        """Wait until it says that it is ready, and takes clients' connections."""
         until = time.monotonic() + READY_SECONDS
-        for port in self.ports:
-            while True:
-                assert self.alive, f"{self.name} ended:\n{self.tail()}"
-                assert time.monotonic() < until, f"{self.name} is not ready:\n{self.tail()}"
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    break
-                await asyncio.sleep(0.05)
+        why = ""
+        while True:
+            assert self.alive, f"{self.name} ended:\n{self.tail()}"
+            assert time.monotonic() < until, f"{self.name} is not ready: {why}\n{self.tail()}"
+            why = await self._missing()
+            if not why:
+                return
+            await asyncio.sleep(0.05)
+
+    async def metrics(self) -> dict[str, float]:
+        """Every sample of its /metrics, by name with its labels."""
+        text = await self._get("/metrics")
+        return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*\})?) ([-+.\de]+)$", text, re.MULTILINE)}
+
+    async def _missing(self) -> str:
+        try:
+            for port in self.ports:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+            answer = await self._get("/readyz") if self.figures else " 200 "
+        except OSError as error:
+            return str(error)
+        return "" if " 200 " in answer.partition("\n")[0] else answer
+
+    async def _get(self, path: str) -> str:
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.figures)
+            writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+            text = (await reader.read()).decode()
+            writer.close()
+        return text
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
