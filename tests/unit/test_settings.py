@@ -203,6 +203,20 @@ def test_a_service_leaves_the_sections_of_others_alone_but_not_its_own(file: Pat
     ]
 
 
+def test_in_a_section_of_several_services_each_leaves_alone_what_it_does_not_know(file: Path) -> None:
+    class Limits(Section):
+        partial = True
+        connections: int = 10
+
+    class Model(CommonSettings):
+        limits: Limits = Limits()
+
+    file.write_text("[limits]\nconnections = 1\nroster_items = 2")
+    environ = {"ALDIS_LIMITS__ROSTER_BYTES": "3"}
+    assert load(None, environ, Model, shared=True).limits.connections == 1
+    assert len(problems(file.read_text(), environ, model=Model)) == 2
+
+
 def test_settings_that_do_not_go_together_are_told_by_name(file: Path) -> None:
     assert problems("[c2s]\nplain_without_tls = true") == [
         "c2s.plain_without_tls = true (aldis.toml): would send passwords in the clear; set c2s.host to 127.0.0.1 or leave it out"

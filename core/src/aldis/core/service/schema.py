@@ -39,6 +39,11 @@ def known_settings(model: type[BaseModel]) -> dict[tuple[str, ...], Known]:
     return {known.path: known for known in _walk(model, ())}
 
 
+def partial_sections(model: type[BaseModel]) -> frozenset[str]:
+    """The sections in which other services have settings of their own, which this model does not know."""
+    return frozenset(name for name, field in model.model_fields.items() if getattr(bare_type(field.annotation), "partial", False))
+
+
 def _walk(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Known]:
     for name, field in model.model_fields.items():
         kind = bare_type(field.annotation)

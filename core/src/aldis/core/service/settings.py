@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr, ValidationError
 
 from aldis.core.service.problems import SettingsError, Wrong, explain
-from aldis.core.service.schema import known_settings
+from aldis.core.service.schema import known_settings, partial_sections
 from aldis.core.service.sources import collect, in_folder, read_toml
 from aldis.core.service.text import one_line
 
@@ -28,6 +28,8 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    partial: ClassVar[bool] = False
+    """Whether other services have settings of their own in the section of this name."""
 
 
 class Settings(Section):
@@ -46,13 +48,15 @@ S = TypeVar("S", bound=Settings)
 def load(path: Path | None, environ: Mapping[str, str], model: type[S], *, shared: bool = False, search: Sequence[Path] = SEARCH) -> S:
     """The settings from `path`, else from the file ALDIS_CONFIG names, else from the first of `search` that exists; the environment wins.
 
-    `shared` is for one service of several that read the same file: sections that its model does not know are somebody else's.
+    `shared` is for one service of several that read the same file: sections that its model does not know are somebody else's,
+    and so is what it does not know in a section that is `partial`.
     Whoever knows all of them (`aldis serve`, `aldis config check`) leaves it out, so that every misspelt name is found.
     """
     known = known_settings(model)
     data, name, folder = read_toml(path, environ, search)
     in_folder(known, data, folder)
-    collected = collect(known, data, name, environ, shared=shared)
+    others = partial_sections(model) if shared else frozenset()
+    collected = collect(known, data, name, environ, shared=shared, others=others)
     try:
         settings = model.model_validate_json(json.dumps(collected.data, default=str))
     except ValidationError as error:

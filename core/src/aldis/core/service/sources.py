@@ -66,17 +66,26 @@ def in_folder(known: Mapping[Names, Known], data: dict[str, Any], folder: Path) 
                 table[name] = str(folder / table[name])
 
 
-def collect(known: Mapping[Names, Known], data: dict[str, Any], name: str, environ: Mapping[str, str], *, shared: bool) -> Collected:
-    """Put the sources together; the environment wins over the file."""
+def collect(
+    known: Mapping[Names, Known],
+    data: dict[str, Any],
+    name: str,
+    environ: Mapping[str, str],
+    *,
+    shared: bool,
+    others: frozenset[str] = frozenset(),
+) -> Collected:
+    """Put the sources together; the environment wins over the file. `others` are sections with settings of other services."""
     sections = {path[0] for path in known}
     if shared:
         data = {key: value for key, value in data.items() if key in sections or not isinstance(value, dict)}
+        data |= {key: _own(known, key, data[key]) for key in others if isinstance(data.get(key), dict)}
     collected = Collected(data)
     _mark(collected.origins, data, (), name)
     for setting in known.values():
         if setting.secret:
             _secret_from_file(collected, setting, collected.drop(_file_path(setting.path)), name, f"{setting.name}_file")
-    _from_environment(collected, known, environ, shared=shared)
+    _from_environment(collected, known, environ, shared=shared, others=others)
     _find_no_paths(collected, known)
     return collected
 
@@ -119,7 +128,14 @@ def _secret_from_file(collected: Collected, setting: Known, file: Any, origin: s
         collected.problems.append(line(name, shown(file), origin, f"can't be read: {reason}; mend the file or name another"))
 
 
-def _from_environment(collected: Collected, known: Mapping[Names, Known], environ: Mapping[str, str], *, shared: bool) -> None:
+def _own(known: Mapping[Names, Known], section: str, table: dict[str, Any]) -> dict[str, Any]:
+    """What of a section is this service's."""
+    return {name: value for name, value in table.items() if (section, name) in known or (section, name.removesuffix("_file")) in known}
+
+
+def _from_environment(
+    collected: Collected, known: Mapping[Names, Known], environ: Mapping[str, str], *, shared: bool, others: frozenset[str]
+) -> None:
     by_variable = {setting.variable: setting for setting in known.values()}
     by_file = {f"{setting.variable}_FILE": setting for setting in known.values() if setting.secret}
     slips = {variable.replace("__", "_"): variable for variable in [*by_variable, *by_file]}
@@ -142,7 +158,7 @@ def _from_environment(collected: Collected, known: Mapping[Names, Known], enviro
             continue
         else:
             path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
-            if path[1:] and shared and path[0] not in sections:
+            if path[1:] and shared and (path[0] not in sections or path[0] in others):
                 continue
             if path in {(section,) for section in sections} - known.keys():
                 mend = f"{path[0]} is a section, whose settings are {variable}__NAME"

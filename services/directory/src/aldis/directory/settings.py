@@ -24,6 +24,8 @@ class Directory(Section):
 class Limits(Section):
     """What slows down whoever guesses passwords."""
 
+    partial = True
+
     auth_failures_per_minute: Limit = Field(
         default=12,
         description="Failed logins to one account before further ones are put off; 0 = unlimited. "
@@ -36,6 +38,8 @@ class Limits(Section):
 
 class Registration(Section):
     """What strangers and users may do to accounts with their client (XEP-0077)."""
+
+    partial = True
 
     enabled: bool = Field(default=False, description="Whether strangers may make accounts.")
     attempts_per_hour: Limit = Field(

@@ -52,6 +52,8 @@ class Tls(Section):
 class Limits(Section):
     """What clients may use up; 0 = unlimited."""
 
+    partial = True
+
     stanza_bytes: Annotated[Limit, AfterValidator(_stanza_bytes)] = Field(
         default=256 * 1024, description="Bytes of one stanza, 10,000 or more; before authentication 16 KiB at most."
     )
@@ -83,11 +85,15 @@ class Limits(Section):
 class Registration(Section):
     """What strangers may do to accounts with their client (XEP-0077); the directory reads the same section and decides."""
 
+    partial = True
+
     enabled: bool = Field(default=False, description="Whether strangers may make accounts.")
 
 
 class Sm(Section):
     """Stanzas that clients acknowledge, and streams that they resume (XEP-0198)."""
+
+    partial = True
 
     request_stanzas: int = Field(
         default=10, ge=1, le=1000, description="Stanzas after which a client is asked to acknowledge; what waits is asked for within 10 s."

@@ -9,6 +9,8 @@ from aldis.core.service.settings import Section
 class Limits(Section):
     """How much of the router one account may use."""
 
+    partial = True
+
     sessions_per_account: Limit = Field(default=50, description="Resources that one account may have bound at once; 0 = unlimited.")
     roster_items: Limit = Field(default=2000, description="Contacts in one roster; 0 = unlimited.")
     roster_bytes: Limit = Field(
@@ -22,6 +24,8 @@ class Limits(Section):
 
 class Sm(Section):
     """Stanzas that clients acknowledge, and streams that they resume (XEP-0198)."""
+
+    partial = True
 
     resume_seconds: Limit = Field(
         default=300,
