@@ -1,5 +1,6 @@
 """One model that has the settings of all services."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from aldis.core.service.schema import known_settings
-from aldis.core.service.settings import Settings, SettingsError, load
+from aldis.core.service.settings import Settings, SettingsError, load, show
 from aldis.directory.settings import DirectorySettings
 from aldis.gateway.settings import GatewaySettings
 from aldis.launcher.settings import AldisSettings, check_shards
@@ -79,3 +80,25 @@ def test_what_the_gateway_can_not_do_is_refused_with_its_mend(tmp_path: Path, te
 @pytest.mark.parametrize("number", [0, 10_000])
 def test_a_stanza_may_have_what_the_rfc_wants_at_least_or_have_no_limit(tmp_path: Path, number: int) -> None:
     assert loaded(tmp_path, f"[limits]\nstanza_bytes = {number}", {}).limits.stanza_bytes == number
+
+
+@pytest.mark.parametrize("model", SERVICES)
+def test_one_file_with_everything_in_it_serves_each_service_that_runs_alone(tmp_path: Path, model: type[Settings]) -> None:
+    settings = AldisSettings()
+    text = tomlish({shown.name: shown.value for shown in show(settings) if shown.value not in (None, "") and "url" not in shown.name})
+    (tmp_path / "aldis.toml").write_text(text)
+    assert load(tmp_path / "aldis.toml", {}, AldisSettings).limits == settings.limits, "the file itself is good"
+    environ = {
+        known.variable: "1" for known in known_settings(AldisSettings).values() if known.kind is int and known.name.startswith("limits.")
+    }
+    environ["ALDIS_LIMITS__STANZA_BYTES"] = "10000"
+    assert isinstance(load(tmp_path / "aldis.toml", environ, model, shared=True), model)
+
+
+def tomlish(values: dict[str, object]) -> str:
+    """Write settings as a file."""
+    sections: dict[str, list[str]] = {}
+    for name, value in values.items():
+        section, _, key = name.rpartition(".")
+        sections.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
+    return "\n".join(f"[{section}]\n" * bool(section) + "\n".join(lines) for section, lines in sections.items())

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from aldis.core.bus.memory import MemoryBroker
 from aldis.core.policy import NoPolicy
+from aldis.core.service.bus_figures import BusFigures
 from aldis.core.service.dropped import Dropped
-from aldis.core.service.metrics import Spread
 from aldis.core.service.process import Part
 from aldis.core.service.run import Host
 from aldis.core.shards.registry import SqlRegistry
@@ -31,8 +31,6 @@ class Topology:
 
 
 ONE: Final = Topology()
-BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-"""The bounds of `aldis_bus_batch_stanzas`."""
 
 
 class OneProcess:
@@ -56,8 +54,7 @@ class OneProcess:
         self.database = Database(settings.database.url.get_secret_value(), durable=durable)
         self.registry = SqlRegistry(self.database)
         self.broker = broker or MemoryBroker()
-        batches = Spread(host.registry, "aldis_bus_batch_stanzas", "Messages that travelled together.", bounds=BATCH_SIZES)
-        self.broker.sent = batches.observe
+        self.broker.sent = BusFigures(host.registry).sent
         self.buses = Buses(self.broker)
         self.directory = Directory(
             settings=settings, bus=self.buses.connect("d"), database=self.database, clock=host.clock, registry=host.registry, log=host.log

@@ -11,18 +11,18 @@ from aldis.launcher.failure import Failure
 from aldis.launcher.lock import owner_mend
 
 
-def ask(data_dir: Path, question: dict[str, Any], *, seconds: float = SECONDS) -> dict[str, Any] | None:
+def ask(data_dir: Path, question: dict[str, Any], *, file: str = FILE, seconds: float = SECONDS) -> dict[str, Any] | None:
     """The server's answer; None if none runs. Raises `Failure` for an answer that says so, and when there is none."""
     where = f"data_dir = {data_dir}"
     try:
-        with address(data_dir) as path, socket.socket(socket.AF_UNIX) as connection:
+        with address(data_dir, file) as path, socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(seconds)
             connection.connect(path)
             raw = _converse(connection, json.dumps(question).encode() + b"\n")
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return None
     except PermissionError:
-        raise Failure(f"{where}: {FILE} in it is not open to this user; {owner_mend(data_dir)}", condition="forbidden") from None
+        raise Failure(f"{where}: {file} in it is not open to this user; {owner_mend(data_dir)}", condition="forbidden") from None
     except TimeoutError:
         raise Failure(f"{where}: the server does not answer within {seconds:g} s; see its log", condition="no-answer") from None
     except OSError as error:

@@ -25,10 +25,18 @@ class ControlServer:
     name: Final = "control"
 
     def __init__(
-        self, data_dir: Path, handlers: Mapping[str, Handler], log: Logger, *, seconds: float = SECONDS, patience: float = REQUEST_SECONDS
+        self,
+        data_dir: Path,
+        handlers: Mapping[str, Handler],
+        log: Logger,
+        *,
+        file: str = FILE,
+        seconds: float = SECONDS,
+        patience: float = REQUEST_SECONDS,
     ) -> None:
         """`patience` is for the question to arrive, `seconds` for all of it."""
         self._data_dir = data_dir
+        self._file = file
         self._handlers = handlers
         self._log = log
         self.seconds = seconds
@@ -40,19 +48,19 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen; the socket of a server that was killed is replaced, since whoever starts here holds the directory's lock."""
-        path = self._data_dir / FILE
+        path = self._data_dir / self._file
         if path.is_socket():
             path.unlink()
         listener = socket.socket(socket.AF_UNIX)
         try:
-            with address(self._data_dir) as short:
+            with address(self._data_dir, self._file) as short:
                 listener.bind(short)
             path.chmod(0o600)  # nobody can connect before it listens
             self._inode = path.stat().st_ino
         except OSError as error:
             listener.close()
             raise Failure(
-                f"data_dir = {self._data_dir}: {FILE} in it can't be made: {error.strerror}; remove what is in its place"
+                f"data_dir = {self._data_dir}: {self._file} in it can't be made: {error.strerror}; remove what is in its place"
             ) from None
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Conversation(self), sock=listener)
 
@@ -68,7 +76,7 @@ class ControlServer:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._server.wait_closed()
-        path = self._data_dir / FILE
+        path = self._data_dir / self._file
         if path.is_socket() and path.stat().st_ino == self._inode:
             path.unlink()
 

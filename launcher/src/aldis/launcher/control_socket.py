@@ -15,6 +15,8 @@ from typing import Final
 from aldis.launcher.failure import Failure
 
 FILE: Final = "control.sock"
+UP_FILE: Final = "up.sock"
+"""That of `aldis up`, which knows its processes; everything else is asked of them over the bus."""
 LONGEST_PATH: Final = 107
 """Octets that the system's address of a Unix socket has room for (unix(7))."""
 MAX_REQUEST: Final = 64 * 1024
@@ -27,9 +29,9 @@ SECONDS: Final = 30.0
 
 
 @contextmanager
-def address(data_dir: Path) -> Iterator[str]:
+def address(data_dir: Path, file: str = FILE) -> Iterator[str]:
     """The socket's path in a form that fits: a long one goes through an open directory."""
-    path = data_dir / FILE
+    path = data_dir / file
     if len(os.fsencode(path)) <= LONGEST_PATH:
         yield str(path)
         return
@@ -37,10 +39,10 @@ def address(data_dir: Path) -> Iterator[str]:
     try:
         if not Path(f"/proc/self/fd/{handle}").exists():
             raise Failure(
-                f"data_dir = {data_dir}: the path of {FILE} in it has {len(os.fsencode(path))} octets, "
+                f"data_dir = {data_dir}: the path of {file} in it has {len(os.fsencode(path))} octets, "
                 f"the system allows {LONGEST_PATH}; set a data_dir with a shorter path"
             )
-        yield f"/proc/self/fd/{handle}/{FILE}"
+        yield f"/proc/self/fd/{handle}/{file}"
     finally:
         os.close(handle)
 

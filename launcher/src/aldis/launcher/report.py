@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-
 from aldis.core.service.settings import show
 from aldis.core.storage import StorageUnavailable
+from aldis.gateway.net.certificate_files import fingerprint
 from aldis.launcher.assemble import OneProcess
 from aldis.launcher.control_server import Answer
 from aldis.launcher.version import installed
@@ -81,12 +79,3 @@ class Report:
     def _sessions(self) -> list[dict[str, Any]]:
         users = (session for router in self._house.routers for sessions in router.users().values() for session in sessions)
         return [{"jid": session.jid, "peer": session.peer} for session in users]
-
-
-def fingerprint(path: Path) -> str:
-    """What a client shows of a certificate that it does not know; empty if the file is gone meanwhile."""
-    try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError):
-        return ""
-    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()

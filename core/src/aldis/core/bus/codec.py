@@ -5,7 +5,7 @@ from typing import get_args
 
 import msgspec
 
-from aldis.core.contracts import accounts, bus, resumption, services, sessions, shards
+from aldis.core.contracts import accounts, bus, operation, resumption, services, sessions, shards
 from aldis.core.contracts.base import Message
 
 Known = (
@@ -53,6 +53,10 @@ Known = (
     | shards.ShardMoved
     | shards.MembersChanged
     | bus.Pace
+    | operation.HowAreYou
+    | operation.Process
+    | operation.Sessions
+    | operation.Trace
 )
 """Every message, as a tagged union."""
 

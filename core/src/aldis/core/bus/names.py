@@ -7,6 +7,8 @@ DIRECTORY: Final = "aldis.directory"
 ANNOUNCE: Final = "aldis.announce"
 SHARDS: Final = "aldis.shards"
 """The topic on which owners of shards tell each other what they do."""
+OPERATION: Final = "aldis.operation"
+"""The topic on which an operator's command asks all processes."""
 
 
 def router_queue(shard: int) -> str:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from aldis.core.service.clock import Clock, SystemClock
 from aldis.core.service.health import HealthServer
 from aldis.core.service.logging import Logger, Stream, make_logger, stdlib_into
-from aldis.core.service.metrics import LoopWatch, make_registry
+from aldis.core.service.metrics import Level, LoopWatch, make_registry
 from aldis.core.service.notify import Notifier
 from aldis.core.service.process import START_SECONDS, STOP_SECONDS, Part, Process
 from aldis.core.service.sections import CommonSettings
@@ -80,6 +80,9 @@ async def host(
     registry = make_registry()
     process = Process(log, start_seconds=start_seconds, stop_seconds=stop_seconds)
     Notifier(process.readiness, environ).tell()
+    Level(registry, "aldis_ready", "Whether the process is ready, as /readyz says it: 1 or 0.").read(
+        lambda: float(not process.readiness.reasons())
+    )
 
     def build(process: Process) -> list[Part]:
         parts: list[Part] = [LoopWatch(registry)]

@@ -1,5 +1,6 @@
 """The settings that every service shares, and the types that settings are made of."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -65,6 +66,21 @@ def _postgres_fault(url: str) -> str:
     return ""
 
 
+def _bus_url(value: SecretUrl) -> SecretUrl:
+    """What the adapter can read; asked only where there is something to read."""
+    if url := value.get_secret_value():
+        from aldis.core.bus.amqp.address import parse  # noqa: PLC0415  who has no broker needn't load it
+
+        _ = parse(url)
+    return value
+
+
+def _prefix(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{0,64}", value):
+        raise ValueError("may have letters, digits and _ . -, at most 64; mend it or leave it out")
+    return value
+
+
 Domain = Annotated[str, AfterValidator(_domain)]
 """A domainpart, kept in its normal form."""
 Port = Annotated[int, AfterValidator(_port)]
@@ -94,6 +110,14 @@ class Database(Section):
 class Bus(Section):
     """How services reach each other."""
 
+    url: Annotated[SecretUrl, AfterValidator(_bus_url)] = Field(
+        default=SecretUrl(""),
+        description="Address of the RabbitMQ, `amqp://USER:PASSWORD@HOST:PORT/VHOST` or `amqps://…?ca=FILE`; empty: all services are one "
+        "process (`aldis serve`).",
+    )
+    prefix: Annotated[str, AfterValidator(_prefix)] = Field(
+        default="", description="What the names of all queues begin with, so that several sites can share a broker."
+    )
     shards: int = Field(
         default=1,
         ge=1,

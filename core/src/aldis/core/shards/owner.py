@@ -201,6 +201,11 @@ class ShardOwner(Generic[S]):
         """The mark of the oldest turn that is not over, if there is one; the same for long means that the shard stands still."""
         return self._turns[0].mark if self._turns else None
 
+    @property
+    def turns(self) -> int:
+        """Batches that are handled and not yet acknowledged."""
+        return len(self._turns)
+
     def discard(self) -> None:
         """Drop the state, timers and unconfirmed output."""
         self._output.dead = True

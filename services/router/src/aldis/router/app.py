@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 import aldis.router
 from aldis.core.bus.names import ANNOUNCE, DIRECTORY
 from aldis.core.bus.port import Bus, BusError, Subscription
+from aldis.core.contracts import operation
 from aldis.core.contracts.accounts import AccountExists, AccountExistsRequest
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope, Flag, Kind, trace_of
@@ -25,6 +26,7 @@ from aldis.core.service.process import Process
 from aldis.core.shards.leases import Pace
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.means import Means
+from aldis.core.shards.oldest import LOOK, Oldest
 from aldis.core.shards.output import Output
 from aldis.core.shards.ownership import Ownership
 from aldis.core.shards.registry import SqlRegistry
@@ -272,6 +274,11 @@ class Router:
         self._bounced = Tally(registry, "aldis_bounced_total", "Stanzas answered with an error, by condition.", ("reason",))
         self._takeovers = Tally(registry, "aldis_shard_takeovers_total", "Shards that were taken over.").cell()
         Level(registry, "aldis_users", "Accounts with at least one session.").read(lambda: float(len(self.users())))
+        self._oldest = Oldest(lambda: self.runner.working() if self.runner is not None else {}, clock.now)
+        Level(registry, "aldis_shard_oldest_seconds", "How long the oldest batch that is in work has been.").read(self._oldest.longest)
+        Level(registry, "aldis_copies_held", "Copies of stanzas that are not known to have reached their client.").read(
+            lambda: float(sum(shard.held for shard in self.shards()))
+        )
         self._subscriptions: list[Subscription] = []
         self._ownership: Ownership[UserSession] | None = None
 
@@ -320,6 +327,7 @@ class Router:
         self._bus.broadcast(ANNOUNCE, WhoIsThere())
         await ownership.start()
         _ = self._process.spawn("router progress", self._watch(ownership.runner))
+        _ = self._process.spawn("router oldest work", self._look())
         _ = self._process.spawn("router shards", ownership.run())
 
     async def stop(self) -> None:
@@ -341,6 +349,27 @@ class Router:
             if standing:
                 self._log.error("shard.stands-still", shards=sorted(standing))
             self._process.readiness.set("router progress", reason)
+
+    async def _look(self) -> None:
+        while True:
+            self._oldest.look()
+            await asyncio.sleep(LOOK)
+
+    def shards(self) -> tuple[operation.Shard, ...]:
+        """How each shard is that this router owns, for `aldis status`."""
+        running = self.runner.running if self.runner is not None else {}
+        return tuple(
+            operation.Shard(
+                shard,
+                owned.output.epoch,
+                sessions=len(owned.sessions),
+                turns=owned.owner.turns,
+                oldest_seconds=round(self._oldest.seconds(shard), 3),
+                held=sum(len(session.held) for session in owned.sessions.values()),
+                held_bytes=sum(session.held_bytes for session in owned.sessions.values()),
+            )
+            for shard, owned in sorted(running.items())
+        )
 
     def users(self) -> dict[str, list[UserSession]]:
         """The sessions of every account that has one, for `aldis status`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from OpenSSL import SSL
 
@@ -159,3 +159,12 @@ def _warnings(own: x509.Certificate, path: Path, key: Path, setting: str, now: d
     if key.stat().st_mode & 0o007:
         found.append(f"{setting}.key: {key} can be used by every user of this machine; chmod 600 it")
     return found
+
+
+def fingerprint(path: Path) -> str:
+    """What a client shows of a certificate that it does not know, by SHA-256; empty if the file is gone meanwhile."""
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return ""
+    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
