@@ -12,6 +12,7 @@ USER_ACTIONS: Final = {
     "delete": "delete the account and everything that is kept of it",
     "list": "list the accounts",
 }
+SERVICES: Final = ("gateways", "routers", "directories")
 WITH_PASSWORD: Final = frozenset({"add", "passwd"})
 
 
@@ -22,6 +23,9 @@ def parser() -> argparse.ArgumentParser:
     _everywhere(top)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _command(commands, "serve", "run the whole server in this process until it is told to stop")
+    up = _command(commands, "up", "run every service as processes of their own, over a RabbitMQ and a PostgreSQL that are there")
+    for service in SERVICES:
+        up.add_argument(f"--{service}", type=int, metavar="N", help=f"processes of this kind, instead of the setting up.{service}")
     _user(_command(commands, "user", "make, change, delete and list accounts, whether a server is running or not"))
     config = _command(commands, "config", "look at the settings")
     actions = config.add_subparsers(dest="action", metavar="ACTION", required=True)

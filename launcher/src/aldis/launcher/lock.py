@@ -12,6 +12,8 @@ from aldis.launcher.failure import Failure
 
 FILE: Final = "aldis.lock"
 SERVE: Final = "serve"
+UP: Final = "up"
+SERVERS: Final = frozenset({SERVE, UP})
 STEP: Final = 0.05
 _LONGEST: Final = 100
 
@@ -21,11 +23,11 @@ class Held(Failure):
 
     def __init__(self, data_dir: Path, holder: str) -> None:
         purpose, _, pid = holder.partition(" ")
-        who = "another server" if purpose == SERVE else f"another command ({purpose or 'unknown'})"
-        mend = "stop it, or set another data_dir" if purpose == SERVE else "try again when it is done"
+        who = "another server" if purpose in SERVERS else f"another command ({purpose or 'unknown'})"
+        mend = "stop it, or set another data_dir" if purpose in SERVERS else "try again when it is done"
         self.where = f"data_dir = {data_dir}"
         super().__init__(f"{self.where}: {who} uses it{f' (process {pid})' if pid else ''}; {mend}", condition="in-use")
-        self.by_server = purpose == SERVE
+        self.by_server = purpose in SERVERS
 
 
 @contextmanager

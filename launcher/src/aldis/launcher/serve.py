@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Final
 
 from aldis.launcher.configuration import load_settings
+from aldis.launcher.failure import Failure
 from aldis.launcher.lock import SERVE, locked
 
 PATIENCE: Final = 15.0
@@ -16,6 +17,9 @@ MAY_PASS: Final = 1
 def run(options: argparse.Namespace) -> int:
     """Serve; what can't be served is told before the services are imported, which takes a second or two."""
     settings = load_settings(options.config)
+    if settings.bus.url.get_secret_value():
+        what = "bus.url: `aldis serve` is one process and has its bus in memory; leave it out, or use `aldis up`"
+        raise Failure(what, code=2, condition="wrong-settings")
     import_module("aldis.launcher.preflight").check(settings, code=MAY_PASS)
     with locked(settings.data_dir, SERVE, patience=PATIENCE):
         return int(import_module("aldis.launcher.serving").serve(settings, options))

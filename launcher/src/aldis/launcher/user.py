@@ -48,6 +48,9 @@ def _answer(config: Path | None, question: dict[str, Any]) -> dict[str, Any]:
     if data_dir is not None and (answer := ask(data_dir, question)) is not None:
         return answer
     settings = load_settings(config)
+    if settings.bus.url.get_secret_value():
+        found: dict[str, Any] = import_module("aldis.launcher.remote").user(settings, question)
+        return found
     until = time.monotonic() + PATIENCE
     while (answer := ask(settings.data_dir, question)) is None:
         try:
