@@ -24,6 +24,7 @@ compile requirements-uv.lock requirements-uv.in
 # shellcheck disable=SC2086
 compile requirements.lock requirements.in requirements-run.in --all-extras $projects
 UPGRADE=
+compile requirements-build.lock requirements-build.in -c requirements.lock
 compile requirements-run.lock requirements-run.in launcher/pyproject.toml -c requirements.lock
 for service in services/*; do
     compile "$service/requirements.lock" "$service/pyproject.toml" -c requirements.lock
