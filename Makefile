@@ -25,8 +25,11 @@ check: $(DEV)  ## the gate for every commit: format, lint, types, imports, unit,
 soak: $(DEV)  ## long tests, and scenarios on 200 fault seeds
 	$(GATE) soak
 
-bench: $(DEV)  ## measure on this machine: microseconds of each part, and what they add up to
-	@for measure in $(basename $(notdir $(sort $(wildcard bench/*.py)))); do echo "== $$measure"; .venv/bin/python -m bench.$$measure || exit 1; done
+bench: $(DEV)  ## measure on this machine: microseconds of each part, then Aldis beside ejabberd and Prosody; ARGS="--only aldis --rounds 1"
+	@for measure in $(basename $(notdir $(sort $(wildcard bench/micro_*.py bench/profile_*.py)))); do \
+	    echo "== $$measure"; .venv/bin/python -m bench.$$measure || exit 1; done
+	@tools/test_packages.sh bench-packages.txt || true
+	@echo "== compare"; .venv/bin/python -m bench.compare $(ARGS)
 
 docs: $(DEV)  ## write the generated pages in docs/
 	@.venv/bin/python tools/spec_refs.py

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Install the Debian packages of test-packages.txt when root; otherwise print the line that does, and exit with 1.
+# Install the Debian packages of test-packages.txt, or of the list that is named, when root; otherwise print the line that does, and exit with 1.
 set -eu
 cd "$(dirname "$0")"
+list=${1:-test-packages.txt}
 policy=/usr/sbin/policy-rc.d
 
 missing=
-for package in $(sed 's/#.*//' test-packages.txt); do
+for package in $(sed 's/#.*//' "$list"); do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
@@ -20,7 +21,7 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 
-echo "installing what tests need from Debian, their services kept from starting: $line"
+echo "installing what is needed from Debian, its services kept from starting: $line"
 if [ ! -e $policy ]; then
     trap 'rm -f $policy' EXIT
     trap 'exit 1' HUP INT TERM
