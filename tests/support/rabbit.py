@@ -23,6 +23,8 @@ ROOTS = ("/usr/lib/rabbitmq/lib", "/opt/rabbitmq/lib")
 START_SECONDS = 120.0
 """On a machine that is busy with other tests; four where it is quiet."""
 WARDEN = Path(__file__).with_name("warden.py")
+RARE = range(20_000, 32_000)
+"""Below what Linux hands out to whoever does not care (ip_local_port_range)."""
 LIMITS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 """Two schedulers that do not spin: tests share the machine."""
 
@@ -34,11 +36,15 @@ def scripts() -> Path | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    """Ports that nobody listens on just now, and that nobody is given by chance while the broker is down."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = secrets.choice(RARE)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(port)
     return ports
 
 
@@ -49,6 +55,7 @@ class Rabbit:
         self.home = home
         self.ports = ports
         self.node = node
+        self.watched = 0
         self._wardens: list[subprocess.Popen[bytes]] = []
 
     @classmethod
@@ -114,6 +121,7 @@ class Rabbit:
 
     def start(self, watched: int) -> None:
         """Start it and wait until it takes connections; it ends with the process `watched`."""
+        self.watched = watched
         sbin = scripts()
         assert sbin is not None
         epmd = shutil.which("epmd")

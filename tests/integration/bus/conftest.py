@@ -3,17 +3,31 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aldis.core.bus import Bus
 from aldis.core.bus.amqp.bus import AmqpBus, connect
-from aldis.core.bus.amqp.hooks import Hooks, NoLog
+from aldis.core.bus.amqp.hooks import Hooks
 from tests.kill.link import Link, State
 from tests.support.rabbit import Rabbit
+
+
+class Heard:
+    """A log that a test listens to."""
+
+    def __init__(self) -> None:
+        self.heard: Callable[[str], None] = lambda _: None
+
+    def info(self, event: str, **keys: Any) -> None:
+        self.heard(event)
+
+    def warning(self, event: str, **keys: Any) -> None:
+        self.heard(event)
 
 
 class AmqpWorld:
@@ -25,7 +39,8 @@ class AmqpWorld:
         self._stack = stack
         self._runs = itertools.count()
         self.links: dict[Bus, Link] = {}
-        self.hooks = Hooks(NoLog())
+        self.log = Heard()
+        self.hooks = Hooks(self.log)
 
     async def connect(self, incarnation: str) -> AmqpBus:
         link = await self._stack.enter_async_context(Link(self.rabbit.port).serving())

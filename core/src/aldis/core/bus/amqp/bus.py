@@ -12,6 +12,7 @@ from aldis.core.bus.amqp.address import Address, CannotConnect, parse
 from aldis.core.bus.amqp.channel import LOCKED, NOT_FOUND, PRECONDITION_FAILED, Channel, Refused
 from aldis.core.bus.amqp.connection import Connection, open_connection
 from aldis.core.bus.amqp.consumer import AmqpSubscription
+from aldis.core.bus.amqp.depth import DepthWatch
 from aldis.core.bus.amqp.hooks import Hooks
 from aldis.core.bus.amqp.numbers import Receiver
 from aldis.core.bus.amqp.pace import Pacer
@@ -67,13 +68,14 @@ class AmqpBus:
         self._broken = asyncio.Event()
         self._held: set[str] = set()
         """Queues that edges were told to hold because there was no connection."""
-        self._supervisor: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Connect for the first time; raises `CannotConnect`."""
         await self._topics.listen(PACE, self._paced)
         await self._connect()
-        self._supervisor = self._loop.create_task(self._supervise())
+        watch = DepthWatch(self._publisher, self.look)
+        self._tasks = [self._loop.create_task(self._supervise()), self._loop.create_task(watch.run())]
 
     # --- the connection
 
@@ -214,7 +216,7 @@ class AmqpBus:
             self._held.add(queue)
             return True
         lane = self._publisher.lane(queue)
-        return lane is not None and (lane.stressed or lane.depth_stressed)
+        return lane is not None and (lane.stressed or lane.deep)
 
     def on_relief(self, callback: Callable[[str], None]) -> None:
         """Call back with a queue's name when it takes more again."""
@@ -323,10 +325,10 @@ class AmqpBus:
             await asyncio.wait_for(self._publisher.emptied(), CLOSE_SECONDS)
         self._pacer.stop()
         self._requester.close()
-        if self._supervisor is not None:
-            self._supervisor.cancel()
+        for task in self._tasks:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._supervisor
+                await task
         for connection in (self._in, self._out):
             if connection is not None:
                 connection.on_lost = lambda _: None

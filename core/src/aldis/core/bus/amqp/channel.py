@@ -14,7 +14,7 @@ from aldis.core.bus.port import BusAway, BusError
 F = TypeVar("F", bound=Frame)
 
 ANSWER_SECONDS = 10.0
-"""For the broker to answer a question; after that the connection is no good."""
+"""For the broker to answer a question; after that the channel is no good."""
 
 NOT_FOUND = 404
 LOCKED = 405
@@ -60,6 +60,8 @@ class Channel(Sink):
         self.closed: Exception | None = None
         self._pending: deque[asyncio.Future[Frame]] = deque()
         self._leaving = False
+        self._left = False
+        """Is it closed but for the broker's word, until which its number is taken?"""
         self.content: Callable[[Content], None] = _no_content
         self.confirm: Callable[[int, bool, bool], None] = _no_confirm
         self.over: Callable[[Exception], None] = _not_closed
@@ -83,9 +85,10 @@ class Channel(Sink):
         self._connection.send(method(self.number, command))
         try:
             reply = await asyncio.wait_for(pending, ANSWER_SECONDS)
-        except TimeoutError:
-            self._connection.abort(f"the broker did not answer {command.name} in {ANSWER_SECONDS:.0f} s")
-            raise BusAway(f"{command.name} was not answered") from None
+        except TimeoutError:  # a queue without a majority, most likely: that is no reason to break off all the others
+            error = BusAway(f"the broker did not answer {command.name} in {ANSWER_SECONDS:.0f} s")
+            self.leave()
+            raise error from None
         if not isinstance(reply, answer):
             self._connection.abort(f"the broker answered {command.name} with {reply.name}")
             raise BusAway(f"{command.name} was answered with {reply.name}")
@@ -112,9 +115,10 @@ class Channel(Sink):
 
     def leave(self) -> None:
         """Close it without waiting: nothing that comes on it is wanted any more."""
-        self._leaving = True
+        self._leaving = self._left = True
         self.content = _no_content
         self.tell(commands.Channel.Close(200, "", 0, 0))
+        self.closed = BusAway("the channel is closed")
 
     def on_method(self, command: Frame) -> None:
         match command:
@@ -126,8 +130,7 @@ class Channel(Sink):
                 self.over(Refused(NOT_FOUND, "the broker cancelled the consumer"))
             case commands.Channel.Flow():
                 self.tell(commands.Channel.FlowOk(active=command.active))
-            case commands.Channel.CloseOk() if self._leaving and not self._pending:
-                self.closed = BusAway("the channel is closed")
+            case commands.Channel.CloseOk() if self._left:
                 self._connection.freed(self.number)
             case _:
                 self._answer(command)

@@ -36,7 +36,7 @@ class Lane:
 
     __slots__ = (
         "bytes",
-        "depth_stressed",
+        "deep",
         "gap",
         "gap_until",
         "last",
@@ -85,7 +85,8 @@ class Lane:
         """How often, without a confirmation in between."""
         self.scheduled = False
         self.stressed = False
-        self.depth_stressed = False
+        self.deep = False
+        """Does so much wait in the queue that edges should stop taking more?"""
 
     def put(self, message: Message, receipt: Receipt | None) -> None:
         """Let the message wait for the next batch."""
@@ -138,7 +139,7 @@ class Lane:
             self.unconfirmed_bytes -= flight.load.weight
         if self.stressed and self.unconfirmed < RELIEVED and self.unconfirmed_bytes < RELIEVED_BYTES:
             self.stressed = False
-            return not self.depth_stressed
+            return not self.deep
         return False
 
     @property

@@ -3,6 +3,10 @@
 Each batch from one producer to one queue bears the next number. The broker may take some twice (a confirmation was lost
 with a connection) or refuse one and take those behind it, so the producer goes back to the first that is not confirmed
 (go-back-N) and the receiver takes only what continues what it took.
+
+A receiver that has not heard a producer can't tell a gap from what an earlier consumer had. So a producer sends one at a
+time until the first confirmation, and again for a while after a refusal. What remains open is a first refusal and a
+change of consumers within the same milliseconds; brokers refuse only where a policy limits a queue, which ours forbids.
 """
 
 from collections import OrderedDict, deque
@@ -11,6 +15,8 @@ from typing import Final, Generic, TypeVar
 
 WINDOW: Final = 4
 """Batches of one producer under way to one queue."""
+TRUST_AFTER: Final = 64
+"""Confirmations in a row after which a broker that refused a batch gets several at a time again."""
 MOST_PRODUCERS: Final = 4_096
 """Whom a queue's receiver remembers; the one unheard for longest is forgotten first."""
 
@@ -34,11 +40,13 @@ class Window(Generic[T]):
     def __init__(self) -> None:
         self.number = 0
         self.flights: deque[Flight[T]] = deque()
+        self._distrust = 1
+        """Confirmations to come before more than one is under way."""
 
     @property
     def full(self) -> bool:
         """Must the next batch wait for a confirmation?"""
-        return len(self.flights) >= WINDOW
+        return len(self.flights) >= (1 if self._distrust else WINDOW)
 
     def take_off(self, load: T) -> Flight[T]:
         """Number a batch; it is under way from here on."""
@@ -50,10 +58,16 @@ class Window(Generic[T]):
     def confirm(self, flight: Flight[T]) -> list[Flight[T]]:
         """This one has arrived; the flights that are over with it, in order."""
         flight.confirmed = True
+        if self._distrust:
+            self._distrust -= 1
         over: list[Flight[T]] = []
         while self.flights and self.flights[0].confirmed:
             over.append(self.flights.popleft())
         return over
+
+    def refused(self) -> None:
+        """The broker did not take one."""
+        self._distrust = TRUST_AFTER
 
     def back(self) -> list[Flight[T]]:
         """What is sent again, from the first that is not confirmed: also what lies behind it, since the receiver refused that."""

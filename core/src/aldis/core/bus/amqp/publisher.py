@@ -250,6 +250,7 @@ class Publisher:
         """The broker refused one: wait a little, then send again from there; confirmations of what lies behind it count no more."""
         for tag in [tag for tag, other in self._sent.items() if other.lane is lane]:
             del self._sent[tag]
+        lane.window.refused()
         lane.refused = True
         lane.refusals += 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(lane.refusals - 1, 10)) * uniform(0.5, 1.0)  # noqa: S311  no secret
