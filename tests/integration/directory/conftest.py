@@ -1,8 +1,7 @@
-"""A running directory over the memory bus and a real SQLite file, and those around it who ask and are told."""
+"""A running directory over the memory bus and a real database, and those around it who ask and are told."""
 
 import asyncio
 import io
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ from aldis.core.xmpp.sasl.scram_server import ScramServer
 from aldis.directory.app import Directory, migrations
 from aldis.directory.settings import Directory as Options
 from aldis.directory.settings import DirectorySettings, Registration
+from tests.support.stores import Stores
 
 JULIET = "juliet@capulet.lit"
 
@@ -77,11 +77,12 @@ class Shard:
 class Town:
     """The directory, a gateway's and a router's questions to it, and a clock that is moved by hand."""
 
-    def __init__(self, path: Path, faults: Faults | None = None) -> None:
+    def __init__(self, path: Path, url: str, faults: Faults | None = None) -> None:
         self.path = path
+        self.url = url
         self.clock = ManualClock()
         self.logged = io.StringIO()
-        self.database = Database(f"sqlite:///{path / 'aldis.db'}", durable=False)
+        self.database = Database(url, durable=False)
         self.broker = MemoryBroker(faults)
         self.router = self.broker.connect("router-1")
         self.domains: tuple[str, ...] = ("capulet.lit", "montague.lit")
@@ -210,29 +211,27 @@ class Town:
 
 
 @pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tables(stores: Stores) -> str:
     """Make a database with the directory's tables, once, because that takes as long as ten tests."""
-    path = tmp_path_factory.mktemp("tables") / "aldis.db"
 
-    async def make() -> None:
-        database = Database(f"sqlite:///{path}", durable=False)
+    async def furnish(url: str) -> None:
+        database = Database(url, durable=False)
         await database.open()
         await migrate(database, [migrations()])
         await database.close()
 
-    asyncio.run(make())
-    return path
+    return asyncio.run(stores.template(furnish))
 
 
 @pytest.fixture
-async def bare_town(tmp_path: Path, tables: Path, request: pytest.FixtureRequest) -> AsyncIterator[Town]:
+async def bare_town(tmp_path: Path, stores: Stores, tables: str, request: pytest.FixtureRequest) -> AsyncIterator[Town]:
     """A database without accounts; the directory is yet to begin. Where `fault_seed` is taken, the bus obeys it."""
     seed: int | None = request.getfixturevalue("fault_seed") if "fault_seed" in request.fixturenames else None
-    town = Town(tmp_path, None if seed is None else Faults(seed))
-    shutil.copy(tables, tmp_path)
-    await town.database.open()
-    yield town
-    await town.close()
+    async with stores.copy(tables, tmp_path) as url:
+        town = Town(tmp_path, url, None if seed is None else Faults(seed))
+        await town.database.open()
+        yield town
+        await town.close()
 
 
 @pytest.fixture

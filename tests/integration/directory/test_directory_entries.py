@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from aldis.core.storage import StorageUnavailable
-from aldis.directory.domain.account import Account, Entry
+from aldis.core.storage import Database, StorageUnavailable
+from aldis.directory.domain.account import Account, Action, Entry
 from aldis.directory.store import SqlAccounts
+from tests.support.stores import Stores
 
 if TYPE_CHECKING:
     from tests.integration.directory.conftest import Town
@@ -52,7 +53,7 @@ async def test_an_error_goes_to_everybody_who_shares_the_query_and_to_nobody_aft
     async with town.database.transaction() as connection:
         await connection.exec_driver_sql("ALTER TABLE directory_credentials RENAME TO away")
     found = await asyncio.gather(*(accounts.entry(JULIET, MECHANISM) for _ in range(5)), return_exceptions=True)
-    assert [type(error) for error in found] == [OperationalError] * 5
+    assert [isinstance(error, DBAPIError) for error in found] == [True] * 5
     async with town.database.transaction() as connection:
         await connection.exec_driver_sql("ALTER TABLE away RENAME TO directory_credentials")
     assert await accounts.entry(JULIET, MECHANISM) is not None
@@ -69,3 +70,26 @@ async def test_one_who_gives_up_takes_nobody_along_for_long(town: "Town") -> Non
     with pytest.raises(StorageUnavailable):
         await follower
     assert await accounts.entry(JULIET, MECHANISM) is not None
+
+
+async def test_of_two_processes_that_add_the_same_account_one_does(town: "Town", stores: Stores) -> None:
+    if stores.kind == "sqlite":
+        return  # whose processes never write at once
+    other = Database(town.url, durable=False)
+    await other.open()
+    nurse = Account("capulet.lit", "nurse")
+    for _ in range(10):
+        both = [SqlAccounts(database) for database in (town.database, other)]
+        works = [accounts.change(nurse, Action.ADD, now=0) for accounts in both]
+        found = await asyncio.gather(*works, return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in found) == ["Conflict", "NoneType"]
+        await both[0].change(nurse, Action.DELETE, now=1)
+    await other.close()
+
+
+async def test_of_two_processes_that_make_a_secret_both_get_the_same(town: "Town", stores: Stores) -> None:
+    other = Database(town.url, durable=False)
+    await other.open()
+    made = [SqlAccounts(database).secret("new", bytes([n]) * 32) for n, database in enumerate((town.database, other))]
+    assert len(set(await asyncio.gather(*made))) == 1
+    await other.close()

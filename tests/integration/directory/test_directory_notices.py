@@ -44,6 +44,9 @@ async def test_a_deletion_is_repeated_with_the_same_origin_until_it_is_confirmed
     for seconds, heard in ((1, 1), (1, 1), (1, 2), (3.9, 2), (0.1, 3)):
         town.clock.advance(seconds)
         notices.wake()
+        async with asyncio.timeout(10):
+            while len(shard.heard) < heard:
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.15)
         assert len(shard.heard) == heard
     assert len({message.origin for message in shard.heard if isinstance(message, AccountDeleted)}) == 1

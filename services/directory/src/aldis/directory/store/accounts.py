@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, Table, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.core.storage import Database
+from aldis.core.storage.exclusive import exclusive
+from aldis.core.storage.upsert import insert
 from aldis.directory.domain.account import Account, Action, Credential, Entry, State, after
 from aldis.directory.domain.notice import Kind, Notice
 from aldis.directory.store.entries import Entries
@@ -37,6 +39,7 @@ class SqlAccounts:
         self, account: Account, action: Action, *, now: int, credentials: Sequence[Credential] = (), notice: Notice | None = None
     ) -> None:
         async def work(connection: AsyncConnection) -> None:
+            await exclusive(connection, f"directory {account.jid}")
             following = after(await _state(connection, account), action, account)
             if action is Action.ADD:
                 await connection.execute(
@@ -102,11 +105,8 @@ class SqlAccounts:
 
     async def secret(self, name: str, fresh: bytes) -> bytes:
         async def work(connection: AsyncConnection) -> bytes:
-            known = await connection.scalar(select(secrets.c.value).where(secrets.c.name == name))
-            if known is not None:
-                return bytes(known)
-            await connection.execute(secrets.insert(), {"name": name, "value": fresh})
-            return fresh
+            await connection.execute(insert(connection, secrets).values(name=name, value=fresh).on_conflict_do_nothing())
+            return bytes((await connection.execute(select(secrets.c.value).where(secrets.c.name == name))).scalar_one())
 
         return await self._database.submit(work)
 
