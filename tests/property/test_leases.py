@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aldis.core.shards.leases import BEAT, LEASE, WATCHED, Leases
+from aldis.core.shards.leases import Leases, Pace
+
+PACE = Pace()
+BEAT, LEASE, WATCHED = PACE.beat, PACE.lease, PACE.watched
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class World:
         self.clock = 1000.0
         self.renewed = 1000.0
         self.alive = True
-        self.leases = Leases()
+        self.leases = Leases(PACE)
 
     def beat(self, *, database: bool = True, late: float = 0.0, renews: bool = True) -> None:
         """Let a beat pass, after `late` seconds in which nobody did anything."""

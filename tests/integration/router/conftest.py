@@ -20,6 +20,7 @@ from aldis.core.contracts.envelope import Envelope, Flag, Kind
 from aldis.core.service.clock import SystemClock
 from aldis.core.service.process import Process
 from aldis.core.shards.hub import Hub
+from aldis.core.shards.leases import Pace
 from aldis.core.shards.link import Link, Uncounted
 from aldis.core.shards.means import Means
 from aldis.core.shards.members import GATEWAY
@@ -124,9 +125,13 @@ class Switch:
 class Cluster:
     """Routers over one memory bus and one SQLite file; shards move among them when the faults say so."""
 
-    def __init__(self, path: Path, seed: int | None, shards: int = SHARDS) -> None:
+    def __init__(self, path: Path, seed: int | None, shards: int = SHARDS, pace: Pace | None = None) -> None:
+        """`seed` is that of the faults, None for none; with a `pace` routers may come, go and die, so that things may repeat."""
         self.shards = shards
+        self.pace = pace
         self.faults = None if seed is None else Faults(seed, on_move=self._move)
+        if seed is None and pace is not None:
+            self.faults = Faults(1, repeat=0, delay=0, die=0, move=0)
         self.broker = MemoryBroker(self.faults)
         self.database = Database(f"sqlite:///{path / 'aldis.db'}", durable=False)
         self.routers: list[Router] = []
@@ -135,7 +140,7 @@ class Cluster:
         self.disabled: set[str] = set()
         self._moves: set[asyncio.Task[None]] = set()
         self._moving: set[str] = set()
-        self._dropped: list[str] = []
+        self.dropped: list[str] = []
         self.process = Process(structlog.get_logger())
 
     async def start(self, routers: int, hubs: int) -> None:
@@ -147,25 +152,31 @@ class Cluster:
             bus = self.broker.connect(f"g{n}")
             queue = gateway_queue(bus.incarnation)
             await bus.declare(queue, exclusive=True)
-            hub = Hub(Means(bus, self.shards, SystemClock.now, SystemClock.time, self._dropped.append, structlog.get_logger()), queue)
+            hub = Hub(Means(bus, self.shards, SystemClock.now, SystemClock.time, self.dropped.append, structlog.get_logger()), queue)
             await bus.consume(queue, hub)
             await registry.join(bus.incarnation, GATEWAY, queue)
             self.hubs.append(hub)
-        for n in range(routers):
-            settings = RouterSettings.model_validate({"domains": ("example.org",), "bus": {"shards": self.shards}})
-            router = Router(
-                settings=settings,
-                bus=self.broker.connect(f"r{n}"),
-                database=self.database,
-                clock=SystemClock(),
-                registry=CollectorRegistry(),
-                policy=self.policy,
-                process=self.process,
-                drop=self._dropped.append,
-                log=structlog.get_logger(),
-            )
-            await router.start()
-            self.routers.append(router)
+        for _ in range(routers):
+            await self.add_router()
+
+    async def add_router(self, database: Database | None = None) -> Router:
+        """One more router, which joins the others."""
+        settings = RouterSettings.model_validate({"domains": ("example.org",), "bus": {"shards": self.shards}})
+        router = Router(
+            settings=settings,
+            bus=self.broker.connect(f"r{len(self.routers)}"),
+            database=database or self.database,
+            clock=SystemClock(),
+            registry=CollectorRegistry(),
+            policy=self.policy,
+            process=self.process,
+            drop=self.dropped.append,
+            log=structlog.get_logger(),
+            pace=self.pace,
+        )
+        self.routers.append(router)
+        await router.start()
+        return router
 
     async def _exists(self, message: Message) -> Message:
         assert isinstance(message, AccountExistsRequest)

@@ -7,25 +7,29 @@ can renew, and nobody is watched.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
-
-LEASE: Final = 10.0
-"""Seconds after which a process that does not renew its lease counts as dead, if the broker does not say so earlier."""
-BEAT: Final = 2.0
-"""Seconds between two renewals."""
-WATCHED: Final = 5.0
-"""Seconds that a row must have been watched: time for two renewals."""
-BREAK: Final = 2.5 * BEAT
-"""Seconds between two looks after which watching begins anew: the database, or this process, was away."""
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often processes that are apart look after each other; those of one process need not."""
+    """How processes that are apart look after each other, in seconds; those of one process need not."""
 
-    beat: float = BEAT
+    beat: float = 2.0
+    """Between two renewals of a lease."""
     look: float = 0.5
-    """Seconds between two looks at who is there: what a process that dies may stall its shards, but for the take-over."""
+    """Between two looks at whose queue is there: what a process that is killed stalls its shards for, but for the take-over."""
+    lease: float = 10.0
+    """After which a process that does not renew counts as dead, if the bus does not say so earlier."""
+
+    @property
+    def watched(self) -> float:
+        """For which a row must have been watched: time for two renewals."""
+        return 2.5 * self.beat
+
+    @property
+    def break_(self) -> float:
+        """Between two looks after which watching begins anew: the database, or this process, was away."""
+        return 2.5 * self.beat
 
 
 class Leased(Protocol):
@@ -45,7 +49,8 @@ class Leased(Protocol):
 class Leases:
     """What one observer saw of the others' leases."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
         self._last: float | None = None
         self._watched: dict[str, tuple[float, float]] = {}
         """By id: the renewal that was seen, and when it was seen first."""
@@ -53,7 +58,7 @@ class Leases:
 
     def observe(self, rows: Iterable[Leased], now: float) -> None:
         """Take in what was just read; `now` is monotonic."""
-        if self._last is None or now - self._last > BREAK:
+        if self._last is None or now - self._last > self._pace.break_:
             self._watched.clear()
         self._last = now
         before, self._watched = self._watched, {}
@@ -63,7 +68,7 @@ class Leases:
             if renewed != row.renewed:
                 since = now
             self._watched[row.id] = row.renewed, since
-            if row.age >= LEASE and now - since >= WATCHED:
+            if row.age >= self._pace.lease and now - since >= self._pace.watched:
                 lapsed.append(row.id)
         self._lapsed = frozenset(lapsed)
 

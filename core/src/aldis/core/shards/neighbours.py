@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from aldis.core.shards.leases import LEASE, Leases
+from aldis.core.shards.leases import Leases, Pace
 from aldis.core.shards.means import Means
 from aldis.core.shards.members import Member, View
 
@@ -10,11 +10,12 @@ from aldis.core.shards.members import Member, View
 class Neighbours:
     """Which of the others are there."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, pace: Pace) -> None:
         self._bus = means.bus
         self._now = means.now
+        self._lease = pace.lease
         self._back_since: float | None = None
-        self._leases = Leases()
+        self._leases = Leases(pace)
         self._gone: frozenset[str] = frozenset()
 
     def back(self) -> None:
@@ -23,7 +24,7 @@ class Neighbours:
 
     def coming_back(self, member: Member) -> bool:
         """May it be about to be back under another queue? For a lease after a reconnect, since a broker that restarts cuts all off."""
-        return self._back_since is not None and self._now() - self._back_since < LEASE and member.age < LEASE
+        return self._back_since is not None and self._now() - self._back_since < self._lease and member.age < self._lease
 
     def observe(self, view: View) -> None:
         """Look at the leases, at regular times."""

@@ -46,8 +46,9 @@ class Ownership(Generic[S]):
         self._means = means
         self._bus = means.bus
         self._registry = registry
-        self._neighbours = Neighbours(means)
-        self._takeovers = Takeovers(means, registry, self._neighbours.coming_back)
+        usual = pace or Pace()
+        self._neighbours = Neighbours(means, usual)
+        self._takeovers = Takeovers(means, registry, self._neighbours.coming_back, usual.lease)
         self.runner = ShardRunner(means, registry, self._takeovers, make)
         self.runner.contested = self.poke
         self._pace = pace

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from aldis.core.bus.names import reply_queue
 from aldis.core.bus.port import Batch
 from aldis.core.contracts.sessions import Takeover, TakeoverAnswer
-from aldis.core.shards.leases import LEASE
 from aldis.core.shards.means import Means
 from aldis.core.shards.members import GATEWAY, Member, Registry
 
@@ -17,12 +16,13 @@ LOOK = 0.25
 class Takeovers:
     """Asks gateways; as the consumer of the process's reply queue it keeps what they answer."""
 
-    def __init__(self, means: Means, registry: Registry, coming_back: Callable[[Member], bool]) -> None:
-        """`coming_back` tells whether a member whose queue is gone may be about to be back under another."""
+    def __init__(self, means: Means, registry: Registry, coming_back: Callable[[Member], bool], patience: float) -> None:
+        """`patience` is for a gateway that does not answer, in seconds; `coming_back` tells whether one that is gone may be back soon."""
         self._means = means
         self._bus = means.bus
         self._registry = registry
         self._coming_back = coming_back
+        self._patience = patience
         self._waiting: dict[tuple[int, int], dict[str, TakeoverAnswer]] = {}
         self._came = asyncio.Event()
         self._queue = ""
@@ -67,7 +67,7 @@ class Takeovers:
                 while needed() and await self._wait_for({gateway.queue for gateway in gateways} - answers.keys()):
                     pass
                 missing = [gateway for gateway in gateways if gateway.queue not in answers]
-                silent = [gateway for gateway in missing if self._means.now() - asked[gateway.queue] >= LEASE]
+                silent = [gateway for gateway in missing if self._means.now() - asked[gateway.queue] >= self._patience]
                 if silent:
                     self._means.log.warning("shard.gateway-silent", shard=shard, gateways=[gateway.queue for gateway in silent])
                 if not [gateway for gateway in missing if gateway not in silent and not await self._gone(gateway)]:

@@ -1,0 +1,279 @@
+"""Routers that join, leave, die and are cut off while people talk: nothing lost, repeated or reordered, and for how long it stalls."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aldis.core.contracts.sessions import Handled
+from aldis.core.shards.leases import Pace
+from aldis.core.shards.members import ROUTER
+from aldis.core.shards.registry import SqlRegistry
+from aldis.core.storage import Database, StorageUnavailable, Transaction
+from aldis.router.app import Router
+from tests.integration.router.conftest import Client, Cluster
+
+SHARDS = 8
+QUICK = Pace(beat=0.2, look=0.05, lease=1.0)
+"""Ten times as fast as it is in earnest."""
+SETTLED = 20.0
+"""Seconds in which a cluster must come to rest on a busy machine."""
+
+
+class Fickle(Database):
+    """A way to the database that can be cut."""
+
+    away = False
+
+    def _check(self) -> None:
+        if self.away:
+            raise StorageUnavailable("the database is away")
+
+    @asynccontextmanager
+    async def transaction(self, limit: float | None = None) -> AsyncIterator[Transaction]:
+        self._check()
+        async with super().transaction(limit) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def reading(self, limit: float | None = None) -> AsyncIterator[Transaction]:
+        self._check()
+        async with super().reading(limit) as tx:
+            yield tx
+
+
+class Fleet(Cluster):
+    """A cluster whose routers come and go."""
+
+    def __init__(self, path: Path, seed: int | None, pace: Pace = QUICK) -> None:
+        super().__init__(path, seed, SHARDS, pace)
+        if self.faults is not None:
+            self.faults.move = 0.0  # shares are what is tested here, and a move by chance spoils them
+        self.url = f"sqlite:///{path / 'aldis.db'}"
+        self.database = Fickle(self.url, durable=False)
+        self.registry = SqlRegistry(self.database)
+        self.dead: set[Router] = set()
+
+    def shares(self) -> list[int]:
+        """How many shards each router runs, but those that are dead."""
+        return [len(router.runner.running) for router in self.routers if router not in self.dead and router.runner]
+
+    async def until(self, *shares: int) -> None:
+        """Wait until every shard is run by one router, so many by each, in any order."""
+        async with asyncio.timeout(SETTLED):
+            while sorted(self.shares()) != sorted(shares):
+                await asyncio.sleep(0.01)
+
+    def kill(self, router: Router) -> None:
+        """What `kill -9` means to the others: it is off the bus, and does nothing more."""
+        self.dead.add(router)
+        router._bus.cut()  # type: ignore[attr-defined]
+
+    async def leave(self, router: Router) -> None:
+        self.dead.add(router)
+        await router.stop()
+
+
+class Talk:
+    """Two users on two gateways who send each other numbered messages all the time."""
+
+    def __init__(self, one: Client, other: Client) -> None:
+        self.pair = (one, other)
+        self.sent = 0
+        self.longest = 0.0
+        """Seconds from sending a message to its arrival, at most."""
+        self._stop = False
+
+    async def run(self) -> None:
+        one, other = self.pair
+        while not self._stop:
+            self.sent += 1
+            began = time.perf_counter()
+            for sender, receiver in ((one, other), (other, one)):
+                sender.sends("message", "chat", receiver.jid, f"<body>{self.sent}</body>")
+            for client in self.pair:
+                await client.until(lambda client=client: any(f"<body>{self.sent}</body>" in line for line in client.got))
+            self.longest = max(self.longest, time.perf_counter() - began)
+            await asyncio.sleep(0.01)
+
+    def stop(self) -> None:
+        self._stop = True
+
+    def check(self) -> None:
+        """Everything came once and in order."""
+        for client in self.pair:
+            bodies = [line.partition("<body>")[2].partition("<")[0] for line in client.got if line.startswith("message")]
+            assert bodies == [str(n) for n in range(1, self.sent + 1)]
+
+
+@asynccontextmanager
+async def talking(fleet: Fleet, pairs: int = 6) -> AsyncIterator[list[Talk]]:
+    """Pairs who talk while the block runs; afterwards nothing was lost, repeated or reordered."""
+    talks = []
+    for n in range(pairs):
+        clients = [await fleet.client(f"{name}{n}", "r", hub) for hub, name in enumerate(("romeo", "juliet"))]
+        for client in clients:
+            client.sends("presence")
+            await client.receives(f"presence - {client.jid}")
+        talks.append(Talk(*clients))
+    running = [asyncio.ensure_future(talk.run()) for talk in talks]
+    try:
+        yield talks
+        await asyncio.sleep(0.05)
+        for talk in talks:
+            talk.stop()
+        await asyncio.gather(*running)
+    finally:
+        for task in running:
+            task.cancel()
+    for talk in talks:
+        talk.check()
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path, fault_seed: int | None) -> AsyncIterator[Fleet]:
+    fleet = Fleet(tmp_path, fault_seed)
+    async with fleet.running(routers=2, hubs=2):
+        yield fleet
+
+
+def longest(talks: list[Talk]) -> float:
+    """Seconds that a message took at most since this was asked last."""
+    found = max(talk.longest for talk in talks)
+    for talk in talks:
+        talk.longest = 0.0
+    return found
+
+
+async def test_routers_that_start_share_the_shards_evenly(fleet: Fleet) -> None:
+    await fleet.until(4, 4)
+    owners = (await fleet.registry.view()).owners
+    assert sorted(owners) == list(range(SHARDS))
+    for router in fleet.routers:
+        assert router.runner is not None
+        assert {shard for shard, owned in owners.items() if owned.owner == router.runner.me} == set(router.runner.running)
+
+
+async def test_a_router_joins_and_leaves_while_people_talk(fleet: Fleet, fault_seed: int | None) -> None:
+    await fleet.until(4, 4)
+    stalls = []
+    async with talking(fleet) as talks:
+        for _ in range(3):
+            third = await fleet.add_router()
+            await fleet.until(2, 3, 3)
+            await asyncio.sleep(0.1)
+            await fleet.leave(third)
+            await fleet.until(4, 4)
+            await asyncio.sleep(0.1)
+            stalls.append(longest(talks))
+    assert {member.id for member in (await fleet.registry.view()).of(ROUTER)} == {"r0", "r1"}
+    if fault_seed is None:
+        assert min(stalls) < 0.2  # the least of three: other work on the machine stalls as well
+
+
+async def test_a_router_is_killed_while_people_talk(fleet: Fleet, fault_seed: int | None) -> None:
+    await fleet.until(4, 4)
+    async with talking(fleet) as talks:
+        await asyncio.sleep(0.1)
+        fleet.kill(fleet.routers[0])
+        await fleet.until(8)
+    if fault_seed is None:
+        assert longest(talks) < QUICK.look + 0.5
+
+
+async def test_a_killed_router_is_forgotten_when_its_lease_is_over(fleet: Fleet) -> None:
+    await fleet.until(4, 4)
+    fleet.kill(fleet.routers[0])
+    await fleet.until(8)
+    async with asyncio.timeout(SETTLED):
+        while len((await fleet.registry.view()).of(ROUTER)) > 1:
+            await asyncio.sleep(0.05)
+
+
+async def test_all_routers_lose_their_connection_and_each_gets_back_what_it_had(fleet: Fleet) -> None:
+    await fleet.until(4, 4)
+    had = [set(router.runner.running) for router in fleet.routers if router.runner]
+    for router in fleet.routers:
+        router._bus.cut()  # type: ignore[attr-defined]
+    await asyncio.sleep(0.1)
+    assert fleet.shares() == [0, 0]
+    for router in fleet.routers:
+        router._bus.rejoin()  # type: ignore[attr-defined]
+    await fleet.until(4, 4)
+    assert [set(router.runner.running) for router in fleet.routers if router.runner] == had
+
+
+async def test_a_router_that_cannot_reach_the_database_loses_its_shards(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, None)
+    async with fleet.running(routers=1, hubs=2):
+        own = Fickle(fleet.url, durable=False)
+        await own.open()
+        cut_off = await fleet.add_router(own)
+        await fleet.until(4, 4)
+        async with talking(fleet) as talks:
+            own.away = True
+            began = time.perf_counter()
+            async with asyncio.timeout(SETTLED):
+                while fleet.shares() != [8, 0]:
+                    await asyncio.sleep(0.01)
+            assert time.perf_counter() - began > QUICK.lease - QUICK.beat
+            await asyncio.sleep(0.1)
+            own.away = False
+            await fleet.until(4, 4)
+        assert longest(talks) < 1.0
+        await fleet.leave(cut_off)
+        await own.close()
+
+
+async def test_while_the_database_is_away_nothing_changes_hands_and_people_talk(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, None)
+    async with fleet.running(routers=2, hubs=2):
+        await fleet.until(4, 4)
+        before = (await fleet.registry.view()).owners
+        async with talking(fleet) as talks:
+            assert isinstance(fleet.database, Fickle)
+            fleet.database.away = True
+            await asyncio.sleep(3 * QUICK.lease)
+            assert fleet.shares() == [4, 4]
+            fleet.database.away = False
+            await asyncio.sleep(2 * QUICK.lease)
+        assert (await fleet.registry.view()).owners == before
+        assert longest(talks) < 2.0
+
+
+async def test_an_owner_that_is_fenced_gives_up_and_the_next_one_does_the_work(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, None)
+    async with fleet.running(routers=1, hubs=1):
+        romeo = await fleet.client("romeo", "orchard")
+        for shard in range(SHARDS):
+            assert await fleet.registry.claim(shard, "stranger", "r0")
+        romeo.sends("iq", "set", children="<query xmlns='jabber:iq:roster'><item jid='juliet@example.org'/></query>")
+        async with asyncio.timeout(SETTLED):
+            while "fenced" not in fleet.dropped:
+                await asyncio.sleep(0.01)
+        await romeo.receives("iq result")  # from its next owner: the stranger is no member, so that the router takes it back
+        await asyncio.sleep(0.05)
+        assert sum("iq result" in line for line in romeo.got) == 0
+        romeo.sends("iq", "get", children="<query xmlns='jabber:iq:roster'/>", id="r2")
+        await romeo.until(lambda: any("juliet@example.org" in line and "iq result" in line for line in romeo.got))
+
+
+async def test_what_a_late_owner_sends_is_refused_and_counted(tmp_path: Path) -> None:
+    """It heard of nothing, and handles what it had: its gateways know a newer epoch."""
+    fleet = Fleet(tmp_path, None)
+    async with fleet.running(routers=1, hubs=1):
+        romeo = await fleet.client("romeo", "orchard")
+        runner: Any = fleet.routers[0].runner
+        shard = romeo.link.shard
+        late = runner.running[shard]
+        await runner.release(shard, "r0")
+        async with asyncio.timeout(SETTLED):
+            while shard not in runner.running:
+                await asyncio.sleep(0.01)
+        late.output._bus.publish(fleet.hubs[0].queue, Handled(shard=shard, epoch=late.output.epoch, sessions=()))
+        await asyncio.sleep(0.02)
+        assert fleet.dropped.count("late-epoch") == 1
