@@ -15,16 +15,20 @@ import msgspec
 from bench.embedded import Embedded
 from bench.load import Figure, build, measure
 from bench.machine import facts
+from bench.over_rabbit import Ground, OverRabbit
 from bench.peers import Ejabberd, Prosody
 from bench.processes import BUILD, Failed
 from bench.runs import PAIRS, RUNS, Run, takes
 from bench.servers import Server
 from bench.table import BUSY, lines
 
-SERVERS: Final[dict[str, Callable[[], Server]]] = {
-    "aldis": Embedded,
-    "ejabberd": Ejabberd,
-    "prosody": Prosody,
+SERVERS: Final[dict[str, Callable[[Ground], Server]]] = {
+    "aldis": lambda _: Embedded(),
+    "rabbit-1": lambda ground: OverRabbit("rabbit-1", ground, gateways=1, routers=1),
+    "rabbit-2": lambda ground: OverRabbit("rabbit-2", ground, gateways=1, routers=2),
+    "rabbit-8": lambda ground: OverRabbit("rabbit-8", ground, gateways=8, routers=1),
+    "ejabberd": lambda _: Ejabberd(),
+    "prosody": lambda _: Prosody(),
 }
 CLIENTS: Final = PAIRS[2]
 SLACK: Final = 120.0
@@ -59,9 +63,11 @@ def _chosen(parser: argparse.ArgumentParser, name: str, text: str, known: Sequen
 def started(names: Sequence[str], failures: list[str]) -> Iterator[list[Server]]:
     """Start the servers, with the clients' accounts in each; one that can't be had is a failure and no end."""
     with contextlib.ExitStack() as stack:
+        ground = Ground()
+        stack.callback(ground.end)
         servers = []
         for name in names:
-            server = SERVERS[name]()
+            server = SERVERS[name](ground)
             stack.callback(server.stop)
             try:
                 server.start()
