@@ -96,3 +96,10 @@ async def database_url(stores: Stores, tmp_path: Path) -> AsyncIterator[str]:
     """The address of an empty database, of either kind."""
     async with stores.fresh(tmp_path) as url:
         yield url
+
+
+@pytest.fixture
+async def postgres_url(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of an empty database on PostgreSQL; whoever takes it is marked as needing that."""
+    async with make("postgresql", tmp_path).fresh(tmp_path) as url:
+        yield url

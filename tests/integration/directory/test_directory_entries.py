@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError
 from aldis.core.storage import Database, StorageUnavailable
 from aldis.directory.domain.account import Account, Action, Entry
 from aldis.directory.store import SqlAccounts
-from tests.support.stores import Stores
 
 if TYPE_CHECKING:
     from tests.integration.directory.conftest import Town
@@ -72,9 +71,7 @@ async def test_one_who_gives_up_takes_nobody_along_for_long(town: "Town") -> Non
     assert await accounts.entry(JULIET, MECHANISM) is not None
 
 
-async def test_of_two_processes_that_add_the_same_account_one_does(town: "Town", stores: Stores) -> None:
-    if stores.kind == "sqlite":
-        return  # whose processes never write at once
+async def test_of_two_processes_that_add_the_same_account_one_does(town: "Town") -> None:
     other = Database(town.url, durable=False)
     await other.open()
     nurse = Account("capulet.lit", "nurse")
@@ -87,7 +84,7 @@ async def test_of_two_processes_that_add_the_same_account_one_does(town: "Town",
     await other.close()
 
 
-async def test_of_two_processes_that_make_a_secret_both_get_the_same(town: "Town", stores: Stores) -> None:
+async def test_of_two_processes_that_make_a_secret_both_get_the_same(town: "Town") -> None:
     other = Database(town.url, durable=False)
     await other.open()
     made = [SqlAccounts(database).secret("new", bytes([n]) * 32) for n, database in enumerate((town.database, other))]

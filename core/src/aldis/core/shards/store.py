@@ -1,23 +1,34 @@
 """The machinery's tables, the secrets that all processes share, and the outbox. Owners and processes: `registry.py`."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from secrets import token_bytes
+from typing import TypeVar
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, delete, select
+from sqlalchemy import BigInteger, Column, Delete, Float, Integer, LargeBinary, MetaData, String, Table, delete, select, tuple_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.core.contracts.base import Origin
 from aldis.core.shards import effects as outbox
 from aldis.core.shards.effects import Effect
 from aldis.core.shards.fenced import Fenced
-from aldis.core.storage.engine import Database
+from aldis.core.storage import CommitUnknown, Database, StorageUnavailable
 from aldis.core.storage.migrations import MigrationSet
 from aldis.core.storage.upsert import insert
 from aldis.core.xmpp.errors.stanza import StanzaError
 
 KEPT = 120.0
 """Seconds that an outbox row outlives its change: far longer than an input can come again."""
+SWEEP = 10.0
+"""Seconds after which an owner looks for old rows again."""
+SWEPT = 1000
+SURE = 5.0
+"""Seconds that it may take to find out what became of a commit."""
+PAUSE = 0.25
+T = TypeVar("T")
 
 metadata = MetaData()
 owners = Table(
@@ -79,12 +90,14 @@ class Outbox:
         self._shard = shard
         self._epoch = epoch
         self._wall = wall
+        self._swept = 0.0
 
     async def once(self, origin: Origin, decide: Callable[[AsyncConnection], Awaitable[tuple[Effect, ...]]]) -> tuple[Effect, ...]:
         """Commit what `decide` writes and the effects that it returns; done before, return those again instead.
 
         `decide` touches nothing but the connection and may run twice; it refuses, by a `StanzaError`, before it writes.
-        Raises `Fenced`, `StorageUnavailable`, and what `decide` raises, in which case nothing is written.
+        Raises `Fenced`, `StorageUnavailable`, and what `decide` raises, in which case nothing is written; after
+        `CommitUnknown` it may be.
         """
 
         async def work(tx: AsyncConnection) -> tuple[Effect, ...] | StanzaError:
@@ -98,16 +111,34 @@ class Outbox:
             except StanzaError as refusal:  # returned, since raising would undo what others do in the same transaction
                 return refusal
             now = self._wall()
-            await tx.execute(delete(outgoing).where(outgoing.c.at < now - KEPT))
+            if now - self._swept > SWEEP:
+                self._swept = now
+                await tx.execute(_sweep(now))
             await tx.execute(
                 outgoing.insert().values(origin_session=origin.session, origin_n=origin.n, effects=outbox.encode(effects), at=now)
             )
             return effects
 
-        done = await self._database.submit(work)
+        done = await self._surely(work)
         if isinstance(done, StanzaError):
             raise done
         return done
+
+    async def _surely(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do it, and where a commit's answer was lost again, which tells what became of the first time."""
+        unsure: CommitUnknown | None = None
+        until = time.monotonic() + SURE
+        while True:
+            try:
+                return await self._database.submit(work)
+            except CommitUnknown as error:
+                unsure = error
+            except (StorageUnavailable, IntegrityError):  # the database is not back yet, or just now commits the first time
+                if unsure is None:
+                    raise
+            if time.monotonic() > until:
+                raise unsure
+            await asyncio.sleep(PAUSE)
 
     async def fence(self, tx: AsyncConnection) -> None:
         """Raise `Fenced` unless the epoch is still the shard's, and keep it so until the transaction ends.
@@ -119,3 +150,10 @@ class Outbox:
         epoch = (await tx.execute(mine)).scalar_one_or_none()
         if epoch != self._epoch:
             raise Fenced(f"shard {self._shard} is under epoch {epoch}, not {self._epoch}")
+
+
+def _sweep(now: float) -> Delete:
+    """Delete old rows, a bounded number, and none that another owner is deleting."""
+    key = (outgoing.c.origin_session, outgoing.c.origin_n)
+    old = select(*key).where(outgoing.c.at < now - KEPT).limit(SWEPT).with_for_update(skip_locked=True)
+    return delete(outgoing).where(tuple_(*key).in_(old))

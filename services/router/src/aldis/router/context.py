@@ -198,6 +198,11 @@ class Shard:
             user.roster = await self.tools.store.roster(account)
         return user.roster
 
+    def distrust(self, account: str) -> None:
+        """What is in memory of the account may not be what is stored: read that before it is used again."""
+        if user := self.users.get(account):
+            user.roster = None
+
     def with_roster(self, account: str, work: Callable[[Roster], None]) -> Result:
         """Do this with the account's roster, at once if it is in memory; after a take-over it is not."""
         user = self.users.get(account)

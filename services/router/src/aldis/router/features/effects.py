@@ -9,7 +9,7 @@ from aldis.core.contracts.base import Origin
 from aldis.core.contracts.envelope import Envelope, Kind
 from aldis.core.shards.effects import Effect
 from aldis.core.shards.turn import Turn
-from aldis.core.storage import Transaction
+from aldis.core.storage import CommitUnknown, Transaction
 from aldis.router.context import Decision, Shard, UserSession
 from aldis.router.domain.roster import Step, push, removal
 from aldis.router.features.presence import hidden, made, shown
@@ -50,7 +50,11 @@ class Changes:
             decided.append((step, await self._shard.tools.store.record(tx, decision.account, step, now=now)))
             return tuple(settled for effect in decision.effects(step) for settled in self._settle(effect))
 
-        effects = await self._shard.outbox.once(decision.origin, decide)
+        try:
+            effects = await self._shard.outbox.once(decision.origin, decide)
+        except CommitUnknown:
+            self._shard.distrust(decision.account)
+            raise
         for step, version in decided:  # none if it was done before
             roster.apply(step, roster.version if version is None else version)
         self.carry_out(effects, turn)
