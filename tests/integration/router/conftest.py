@@ -88,8 +88,8 @@ class Client(Uncounted):
             Envelope(KINDS[kind], type, id, self.jid, to, children.encode(), names, self.hub.origin(self.link), int(flags)),
         )
 
-    async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(8):
+    async def until(self, condition: Any, seconds: float = 8) -> None:
+        async with asyncio.timeout(seconds):
             while not condition():
                 self._came.clear()
                 await self._came.wait()

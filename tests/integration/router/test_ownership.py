@@ -15,7 +15,8 @@ from aldis.core.shards.members import ROUTER
 from aldis.core.shards.registry import SqlRegistry
 from aldis.core.storage import Database, StorageUnavailable, Transaction
 from aldis.router.app import Router
-from tests.integration.router.conftest import Client, Cluster
+from tests.integration.router.conftest import Cluster
+from tests.integration.router.talk import longest, talking
 
 SHARDS = 8
 QUICK = Pace(beat=0.2, look=0.05, lease=1.0)
@@ -78,75 +79,11 @@ class Fleet(Cluster):
         await router.stop()
 
 
-class Talk:
-    """Two users on two gateways who send each other numbered messages all the time."""
-
-    def __init__(self, one: Client, other: Client) -> None:
-        self.pair = (one, other)
-        self.sent = 0
-        self.longest = 0.0
-        """Seconds from sending a message to its arrival, at most."""
-        self._stop = False
-
-    async def run(self) -> None:
-        one, other = self.pair
-        while not self._stop:
-            self.sent += 1
-            began = time.perf_counter()
-            for sender, receiver in ((one, other), (other, one)):
-                sender.sends("message", "chat", receiver.jid, f"<body>{self.sent}</body>")
-            for client in self.pair:
-                await client.until(lambda client=client: any(f"<body>{self.sent}</body>" in line for line in client.got))
-            self.longest = max(self.longest, time.perf_counter() - began)
-            await asyncio.sleep(0.01)
-
-    def stop(self) -> None:
-        self._stop = True
-
-    def check(self) -> None:
-        """Everything came once and in order."""
-        for client in self.pair:
-            bodies = [line.partition("<body>")[2].partition("<")[0] for line in client.got if line.startswith("message")]
-            assert bodies == [str(n) for n in range(1, self.sent + 1)]
-
-
-@asynccontextmanager
-async def talking(fleet: Fleet, pairs: int = 6) -> AsyncIterator[list[Talk]]:
-    """Pairs who talk while the block runs; afterwards nothing was lost, repeated or reordered."""
-    talks = []
-    for n in range(pairs):
-        clients = [await fleet.client(f"{name}{n}", "r", hub) for hub, name in enumerate(("romeo", "juliet"))]
-        for client in clients:
-            client.sends("presence")
-            await client.receives(f"presence - {client.jid}")
-        talks.append(Talk(*clients))
-    running = [asyncio.ensure_future(talk.run()) for talk in talks]
-    try:
-        yield talks
-        await asyncio.sleep(0.05)
-        for talk in talks:
-            talk.stop()
-        await asyncio.gather(*running)
-    finally:
-        for task in running:
-            task.cancel()
-    for talk in talks:
-        talk.check()
-
-
 @pytest.fixture
 async def fleet(tmp_path: Path, fault_seed: int | None) -> AsyncIterator[Fleet]:
     fleet = Fleet(tmp_path, fault_seed)
     async with fleet.running(routers=2, hubs=2):
         yield fleet
-
-
-def longest(talks: list[Talk]) -> float:
-    """Seconds that a message took at most since this was asked last."""
-    found = max(talk.longest for talk in talks)
-    for talk in talks:
-        talk.longest = 0.0
-    return found
 
 
 async def test_routers_that_start_share_the_shards_evenly(fleet: Fleet) -> None:
