@@ -105,7 +105,7 @@ async def test_what_was_not_acknowledged_when_the_connection_broke_comes_again_i
     await bus.consume("q", heir)
     await until(lambda: len(heir.ids) == 3)
     assert heir.ids == [1, 2, 3]
-    assert [batch.redelivered for batch in heir.batches] == [1, 1, 0]
+    assert [batch.redelivered for batch in heir.batches[:2]] == [1, 1]  # a broker may have sent the third into the dead connection too
 
 
 async def test_an_exclusive_queue_is_gone_after_a_reconnect_and_its_successor_has_another_name(world: World) -> None:
