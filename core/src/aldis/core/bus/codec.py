@@ -53,6 +53,7 @@ Known = (
     | shards.ShardMoved
     | shards.MembersChanged
     | bus.Pace
+    | bus.DeadLetter
     | operation.HowAreYou
     | operation.Process
     | operation.Sessions

@@ -4,6 +4,8 @@ import secrets
 from typing import Final
 
 DIRECTORY: Final = "aldis.directory"
+DEAD: Final = "aldis.dead"
+"""What could not be handled."""
 ANNOUNCE: Final = "aldis.announce"
 SHARDS: Final = "aldis.shards"
 """The topic on which owners of shards tell each other what they do."""

@@ -122,6 +122,11 @@ class Mailboxes:
         """Has something begun that is not over?"""
         return bool(self._tasks)
 
+    def adopt(self, task: asyncio.Task[None]) -> None:
+        """Something else that has begun."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def ended(self) -> None:
         """Wait for what had begun when it was closed."""
         if self._tasks:

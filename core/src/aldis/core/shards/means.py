@@ -1,6 +1,6 @@
 """What the machinery needs from the process that it runs in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,16 @@ class Log(Protocol):
         """Something is not as it should be."""
 
 
+class Marks(Protocol):
+    """What is remembered over the process's death of what it was doing (`poison`)."""
+
+    async def put(self, shard: int, digest: bytes) -> bool:
+        """Mark a message; False if it is marked already. Raises `StorageUnavailable`."""
+
+    async def clear(self, shard: int, digests: Sequence[bytes]) -> None:
+        """They are handled. Raises `StorageUnavailable`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """One process's bus, clock, drop counter and log."""
@@ -31,3 +41,5 @@ class Means:
     drop: Callable[[str], None]
     """Counts what is not handled, by reason."""
     log: Log
+    marks: Marks | None = None
+    """None where a process that dies takes its queues along."""

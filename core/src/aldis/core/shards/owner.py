@@ -3,9 +3,10 @@
 Everything that repeats, comes late or comes from a past owner ends here; a service's handlers never see it.
 """
 
+import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from msgspec.structs import replace
 
@@ -20,6 +21,7 @@ from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.means import Means
 from aldis.core.shards.output import Output
 from aldis.core.shards.peers import Peers
+from aldis.core.shards.refusing import Refusing
 from aldis.core.shards.service import ShardService
 from aldis.core.shards.session_resumption import SessionResumption, came_in_time
 from aldis.core.shards.sessions import S, Session, Sessions
@@ -136,6 +138,28 @@ class ShardOwner(Generic[S]):
             self._handle(batch)
         else:
             self._early.append(batch)
+
+    @property
+    def idle(self) -> bool:
+        """Has it begun, and nothing under way?"""
+        return self._early is None and not self._turns
+
+    @property
+    def over(self) -> bool:
+        """Is it an owner no more?"""
+        return self._output.dead
+
+    def adopt(self, task: asyncio.Task[None]) -> None:
+        """Wait for this as well when all that was begun is waited for."""
+        self.mailboxes.adopt(task)
+
+    def refuse(self, batch: Batch) -> None:
+        """Take a batch, but have what it asks for fail: numbers go on, and the senders get an error."""
+        service, self._service = self._service, cast("ShardService[S]", Refusing(self._service))
+        try:
+            self._handle(batch)
+        finally:
+            self._service = service
 
     def _handle(self, batch: Batch) -> None:
         if self._output.dead:

@@ -12,6 +12,7 @@ from aldis.core.shards.means import Means
 from aldis.core.shards.members import Registry
 from aldis.core.shards.output import Output
 from aldis.core.shards.owner import ShardOwner
+from aldis.core.shards.poison import Careful
 from aldis.core.shards.service import ShardService
 from aldis.core.shards.sessions import S, Sessions
 from aldis.core.shards.takeover import Takeovers
@@ -213,7 +214,10 @@ class ShardRunner(Generic[S]):
             return True
         owner.restore(answers)
         try:
-            running.subscription = await self._bus.consume(router_queue(shard), owner)
+            queue = router_queue(shard)
+            marks = self.means.marks
+            consumer = owner if marks is None else Careful(owner, shard, queue, self.means, marks)
+            running.subscription = await self._bus.consume(queue, consumer)
             current = await self._registry.epoch(shard)
         except Exception:
             running.drop()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from secrets import token_bytes
 from typing import TypeVar
@@ -20,6 +20,8 @@ from aldis.core.storage.migrations import MigrationSet
 from aldis.core.storage.upsert import insert
 from aldis.core.xmpp.errors.stanza import StanzaError
 
+MARKED = 86_400.0
+"""Seconds that a mark may stand: what it tells of comes again at once, or when an operator has started the process again."""
 KEPT = 120.0
 """Seconds that an outbox row outlives its change: far longer than an input can come again."""
 SWEEP = 10.0
@@ -55,6 +57,13 @@ outgoing = Table(
     Column("effects", LargeBinary, nullable=False),
     Column("at", Float, nullable=False, index=True),
 )
+marks = Table(
+    "shards_marks",
+    metadata,
+    Column("shard", Integer, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("at", Float(53), nullable=False, index=True),
+)
 secrets = Table("shards_secret", metadata, Column("name", String, primary_key=True), Column("value", LargeBinary, nullable=False))
 
 
@@ -80,6 +89,30 @@ class Secrets:
             return bytes((await tx.execute(select(secrets.c.value).where(secrets.c.name == name))).scalar_one())
 
         return await self._database.submit(work)
+
+
+class SqlMarks:
+    """See `poison.Marks`."""
+
+    def __init__(self, database: Database, wall: Callable[[], float]) -> None:
+        self._database = database
+        self._wall = wall
+
+    async def put(self, shard: int, digest: bytes) -> bool:
+        """Mark a message; False if it is marked already."""
+        now = self._wall()
+
+        async def work(tx: AsyncConnection) -> int:
+            await tx.execute(delete(marks).where(marks.c.at < now - MARKED))
+            row = insert(tx, marks).values(shard=shard, digest=digest, at=now)
+            return (await tx.execute(row.on_conflict_do_nothing())).rowcount
+
+        return await self._database.submit(work) == 1
+
+    async def clear(self, shard: int, digests: Sequence[bytes]) -> None:
+        """They are handled."""
+        done = (marks.c.shard == shard) & marks.c.digest.in_(digests)
+        await self._database.submit(lambda tx: tx.execute(delete(marks).where(done)))
 
 
 class Outbox:

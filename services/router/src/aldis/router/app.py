@@ -32,7 +32,7 @@ from aldis.core.shards.ownership import Ownership
 from aldis.core.shards.registry import SqlRegistry
 from aldis.core.shards.runner import ShardRunner
 from aldis.core.shards.sessions import Session, Sessions
-from aldis.core.shards.store import Outbox, Secrets
+from aldis.core.shards.store import Outbox, Secrets, SqlMarks
 from aldis.core.shards.turn import Turn
 from aldis.core.storage import Database, StorageUnavailable
 from aldis.core.storage.migrations import MigrationSet
@@ -321,7 +321,9 @@ class Router:
             own = replace(tools, accounts=DirectoryAccounts(self._bus, self._clock))
             return UserShard(own, registry, output, sessions, outbox)
 
-        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self._drop, self._log)
+        # the queues of a bus in memory die with the process: what killed it does not come again
+        marks = SqlMarks(self._database, self._clock.time) if settings.bus.url.get_secret_value() else None
+        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self._drop, self._log, marks)
         self._ownership = ownership = Ownership(means, SqlRegistry(self._database), make, self._pace)
         self._subscriptions.append(await self._bus.listen(ANNOUNCE, self._offers.heard))
         self._bus.broadcast(ANNOUNCE, WhoIsThere())

@@ -8,8 +8,8 @@ from typing import Final
 
 from pamqp.common import FieldTable
 
-DEAD: Final = "aldis.dead"
-"""Where poison goes, to be shown and replayed."""
+from aldis.core.bus.names import DEAD
+
 SPOOL: Final = "aldis.spool."
 PACE: Final = "aldis.pace"
 """The topic on which consumers tell their producers how much time to leave between batches."""
