@@ -1,16 +1,17 @@
 """PostgreSQL servers of the tests' own: on a free port of the loopback, in a folder of their own, gone with whoever started them."""
 
-import asyncio
 import contextlib
 import ctypes
 import itertools
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -57,7 +58,9 @@ def free_port() -> int:
 class Server:
     """One server; its texts sort as in English unless a column says otherwise, so that a test finds one that doesn't say."""
 
-    def __init__(self, *, options: Sequence[str] = QUICK) -> None:
+    def __init__(self, *, options: Sequence[str] = QUICK, largest: int = 0) -> None:
+        """`largest` is the size in bytes that no file may exceed, as if the disk were full."""
+        self._largest = largest
         self.folder = Path(tempfile.mkdtemp(prefix="aldis-postgres-"))
         self.port = 0
         self._options = options
@@ -89,7 +92,11 @@ class Server:
         return str(self.folder / "data")
 
     def start(self) -> None:
-        """Start it, on the port that it had, else on a free one; returns when it lets clients in."""
+        """Start it, on the port that it had, else on a free one; returns when it lets clients in.
+
+        Not in a thread, since it ends with that.
+        """
+        assert threading.current_thread() is threading.main_thread()
         postgres = program("postgres")
         assert postgres is not None
         self.port = self.port or free_port()
@@ -107,7 +114,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,  # noqa: PLW1509  takes no lock
+                preexec_fn=self._before,  # noqa: PLW1509  takes no lock
                 **nobody(),
             )
         ready = [str(program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", ROLE, "-d", "postgres", "-t", "1"]
@@ -116,6 +123,11 @@ class Server:
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < until, "PostgreSQL did not start"
             time.sleep(0.02)
+
+    def _before(self) -> None:
+        die_with_parent()
+        if self._largest:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self._largest, self._largest))
 
     def signal(self, what: signal.Signals) -> None:
         """Send it to the server and to each of its processes."""
@@ -127,6 +139,11 @@ class Server:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(what)
 
+    @property
+    def runs(self) -> bool:
+        """Was it started, and neither stopped nor killed since?"""
+        return self._process is not None
+
     def freeze(self) -> None:
         """Let it answer nothing, as a machine that hangs."""
         self.signal(signal.SIGSTOP)
@@ -136,6 +153,7 @@ class Server:
 
     def kill(self) -> None:
         """End it without a word."""
+        self.freeze()
         self.signal(signal.SIGKILL)
         self._wait()
 
@@ -156,20 +174,31 @@ class Server:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def url(self, database: str, **parameters: str) -> str:
+    def let_in_by_password(self, role: str) -> None:
+        """From now on this role needs a password."""
+        access = Path(self._data, "pg_hba.conf")
+        access.write_text(f"host all {role} all scram-sha-256\n{access.read_text()}")
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
+    def url(self, database: str, role: str = ROLE) -> str:
         """The address of a database."""
-        query = "?" + "&".join(f"{name}={value}" for name, value in parameters.items()) if parameters else ""
-        return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{database}{query}"
+        return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def cluster(self) -> "Cluster":
+        """To make databases on it."""
+        return Cluster(self.port)
 
 
 class Cluster:
     """Makes databases on a server that runs, wherever that is."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
 
     def url(self, database: str) -> str:
-        return f"postgresql://{ROLE}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{database}"
 
     async def do(self, statement: str) -> None:
         """Do something on the server itself."""
@@ -195,10 +224,3 @@ def shared() -> Cluster:
     from tests.support import postgres_keeper  # noqa: PLC0415  which imports this
 
     return Cluster(postgres_keeper.join())
-
-
-async def frozen_for(server: Server, seconds: float) -> None:
-    """Let it answer nothing for a while."""
-    server.freeze()
-    await asyncio.sleep(seconds)
-    server.thaw()

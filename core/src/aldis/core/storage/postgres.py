@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from aldis.core.storage.backend import Figures
-from aldis.core.storage.errors import CommitUnknown, StorageUnavailable, translated
+from aldis.core.storage.errors import CommitUnknown, StorageUnavailable, sqlstate, translated
 from aldis.core.storage.postgres_engine import BytewiseTypes, Driver, Watchdog, create_engine, driver, server_settings
 from aldis.core.storage.postgres_errors import FAILURES, RUNS, told
 
@@ -26,6 +26,8 @@ MIGRATION = 0x616C646973
 """The key of the advisory lock under which tables are made."""
 CLOSING = 1.0
 """Seconds in which a connection has to be closed."""
+STANDBY = "25006"
+"""The SQLSTATE of a write where only reading is allowed."""
 LONG = 600.0
 """Seconds that a migration may wait and take."""
 
@@ -77,13 +79,13 @@ class Postgres:
         self._lost = asyncio.Event()
         self._mend = ""
         self._probe: asyncio.Task[None] | None = None
-        self._writers = self._lane(WRITERS, "READ COMMITTED")
-        self._readers = self._lane(readers, "REPEATABLE READ", default_transaction_read_only="on")
+        self._writers = self._lane(WRITERS)
+        self._readers = self._lane(readers, reads=True)
 
-    def _lane(self, size: int, isolation: str, *, limit: float | None = None, **more: str) -> Lane:
+    def _lane(self, size: int, *, reads: bool = False, limit: float | None = None, **more: str) -> Lane:
         allowed = self._limit if limit is None else limit
         settings = server_settings(limit=allowed, durable=self._durable, **more)
-        engine = create_engine(lambda: self._connect(settings), size=size, isolation=isolation, patience=self._limit)
+        engine = create_engine(lambda: self._connect(settings), size=size, reads=reads)
         return Lane(engine, size, allowed, self._queue, self._figures)
 
     def missing(self) -> bool:
@@ -122,7 +124,7 @@ class Postgres:
     @asynccontextmanager
     async def migrating(self, schema: str) -> AsyncIterator[AsyncConnection]:
         """In the service's own schema, made if it is missing; whoever else migrates waits."""
-        lane = self._lane(1, "READ COMMITTED", limit=LONG, search_path=schema)
+        lane = self._lane(1, limit=LONG, search_path=schema)
         dialect = lane.engine.sync_engine.dialect
         dialect.type_compiler_instance = BytewiseTypes(dialect)
         try:
@@ -162,6 +164,8 @@ class Postgres:
                 yield
         except BaseException as error:
             await _undo(transaction, watchdog)
+            if isinstance(error, DBAPIError) and sqlstate(error) == STANDBY:
+                watchdog.watched.terminate()  # another host, or this one by then, may be the one that takes writes
             if watchdog.bit and isinstance(error, DBAPIError):
                 raise self._silent(limit) from error
             if bound.expired() and isinstance(error, TimeoutError):

@@ -51,14 +51,22 @@ def server_settings(*, limit: float, durable: bool, **more: str) -> dict[str, st
     }
 
 
-def create_engine(connect: Callable[[], Awaitable[Driver]], *, size: int, isolation: str, patience: float) -> AsyncEngine:
+def create_engine(connect: Callable[[], Awaitable[Driver]], *, size: int, reads: bool) -> AsyncEngine:
     """An engine that never waits for a dead server in order to be rid of a connection, and hands no dead one out.
 
-    `patience` is how long setting a new connection up may take.
+    Writers see what others have committed until then, readers one state.
     """
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_size=size, max_overflow=0, pool_timeout=patience, isolation_level=isolation
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=size,
+        max_overflow=0,
+        isolation_level="REPEATABLE READ" if reads else "READ COMMITTED",
     )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, record: Any) -> None:
+        connection.readonly = reads  # not as a setting of the session, by which a standby is told from others
 
     @event.listens_for(engine.sync_engine, "checkout")
     def look(connection: Any, record: Any, proxy: Any) -> None:
