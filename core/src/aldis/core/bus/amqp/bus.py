@@ -9,6 +9,7 @@ from typing import Final
 from pamqp import commands
 
 from aldis.core.bus.amqp.address import Address, CannotConnect, parse
+from aldis.core.bus.amqp.burial import Burial
 from aldis.core.bus.amqp.channel import LOCKED, NOT_FOUND, PRECONDITION_FAILED, Channel, Refused
 from aldis.core.bus.amqp.connection import Connection, open_connection
 from aldis.core.bus.amqp.consumer import AmqpSubscription
@@ -21,7 +22,7 @@ from aldis.core.bus.amqp.requests import AmqpResponder, Handler, Requester, Spea
 from aldis.core.bus.amqp.topics import Topics
 from aldis.core.bus.amqp.topology import PACE, kind_of
 from aldis.core.bus.codec import Codec
-from aldis.core.bus.names import reply_queue
+from aldis.core.bus.names import DEAD, reply_queue
 from aldis.core.bus.port import BusAway, BusClosed, BusError, Consumer, Consumption, NoSuchQueue, QueueState, Receipt, Subscription
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.bus import Pace
@@ -54,8 +55,9 @@ class AmqpBus:
         self._eye: Channel | None = None
         self._looking = asyncio.Lock()
         self._declaring = asyncio.Lock()
-        self._declared: set[str] = set()
+        self._declared: set[str] = {DEAD}
         """Queues that are not exclusive; they are declared again on each connection."""
+        self._burial = Burial(self.publish, hooks)
         self._receivers: dict[str, Receiver] = {}
         self._subscriptions: set[AmqpSubscription] = set()
         self._responders: list[AmqpResponder] = []
@@ -279,7 +281,9 @@ class AmqpBus:
         """Consume it on a channel of its own."""
         channel = await self._open(None)
         receiver = self._receivers.setdefault(queue, Receiver())
-        subscription = AmqpSubscription(queue, channel, consumer, receiver, self._codec, self._hooks, self, self._subscriptions.discard)
+        subscription = AmqpSubscription(
+            queue, channel, consumer, receiver, self._codec, self._hooks, self, self._burial, self._subscriptions.discard
+        )
         self._subscriptions.add(subscription)
         try:
             await subscription.start(self._prefix + queue)

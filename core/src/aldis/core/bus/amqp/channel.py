@@ -101,6 +101,22 @@ class Channel(Sink):
             if not pending.done():
                 pending.set_result(reply)
 
+    async def fetch(self, queue: str) -> Content | None:
+        """Take one message from a queue, to be acknowledged; None if there is none."""
+        reply = await self.ask(commands.Basic.Get(queue=queue), Frame)
+        return None if isinstance(reply, commands.Basic.GetEmpty) else self.got
+
+    async def confirmation(self) -> bool:
+        """Wait for the broker's word on what is published next: whether it has it."""
+        confirmed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def settle(tag: int, multiple: bool, good: bool) -> None:
+            if not confirmed.done():
+                confirmed.set_result(good)
+
+        self.confirm = settle
+        return await asyncio.wait_for(confirmed, ANSWER_SECONDS)
+
     async def close(self) -> None:
         """Close it; what was not acknowledged goes back to its queue."""
         if self.closed is not None:

@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from msgspec import MsgspecError
 from pamqp import commands
 
+from aldis.core.bus.amqp.burial import Burial
 from aldis.core.bus.amqp.channel import Channel
 from aldis.core.bus.amqp.hooks import Hooks
 from aldis.core.bus.amqp.numbers import Receiver, Verdict
@@ -22,7 +24,7 @@ DELIVERIES: Final = "x-delivery-count"
 class AmqpBatch:
     """A batch with its consumer."""
 
-    __slots__ = ("_subscription", "body", "done", "messages", "number", "producer", "redelivered", "tag")
+    __slots__ = ("_subscription", "aside", "body", "done", "messages", "number", "producer", "redelivered", "tag")
 
     def __init__(self, subscription: "AmqpSubscription", tag: int, producer: str, number: int, redelivered: int, body: bytes) -> None:
         self._subscription = subscription
@@ -32,6 +34,7 @@ class AmqpBatch:
         self.redelivered = redelivered
         self.body = body
         self.messages: Sequence[Message] = ()
+        self.aside = False
         self.done = False
 
     def ack(self) -> None:
@@ -57,6 +60,7 @@ class AmqpSubscription:
         codec: Codec,
         hooks: Hooks,
         pulse: Pulse,
+        burial: Burial,
         forget: Callable[["AmqpSubscription"], None],
     ) -> None:
         self.queue = queue
@@ -66,6 +70,7 @@ class AmqpSubscription:
         self._codec = codec
         self._hooks = hooks
         self._pulse = pulse
+        self._burial = burial
         self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._unacked: deque[AmqpBatch] = deque()
@@ -96,21 +101,40 @@ class AmqpSubscription:
             batch.done = True
             self._settle()
             return
+        name = content.properties.message_id
+        if self._burial.condemned(name):
+            self._put_aside(batch, "its consumer fails again and again")
+            return
         try:
             batch.messages = self._codec.decode(content.body)
+        except MsgspecError as error:
+            self._put_aside(batch, f"can't be read: {error}")
+            return
+        try:
             self._consumer.deliver(batch)
         except Exception as error:  # noqa: BLE001  a consumer's defect must not stop what else is on the bus
             self._loop.call_exception_handler({"message": f"the consumer of {self.queue} failed", "exception": error})
+            self._burial.failed(name)
             self._lose()
+
+    def _put_aside(self, batch: AmqpBatch, reason: str) -> None:
+        """Have it kept elsewhere, then acknowledge it."""
+        batch.aside = True
+        self._burial.bury(self.queue, batch.body, reason, lambda: self._done(batch))
 
     def acknowledge(self, batch: AmqpBatch) -> None:
         """Everything that the batch caused is done; it must be the oldest that is not."""
         if self.over or batch.done:
             return
-        oldest = next(each for each in self._unacked if not each.done)
+        oldest = next(each for each in self._unacked if not each.done and not each.aside)
         if oldest is not batch:
             msg = f"{self.queue}: a batch was acknowledged before an older one"
             raise RuntimeError(msg)
+        self._done(batch)
+
+    def _done(self, batch: AmqpBatch) -> None:
+        if self.over:
+            return
         batch.done = True
         self._receiver.acknowledge(batch.producer, batch.number)
         self._settle()

@@ -18,6 +18,7 @@ from aldis.core.bus.amqp.pace import GOOD_FOR
 from aldis.core.bus.amqp.topology import persistent
 from aldis.core.bus.amqp.wire import Content, address, content, numbered
 from aldis.core.bus.codec import Codec
+from aldis.core.bus.names import DEAD
 from aldis.core.bus.port import Receipt
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.bus import Pace
@@ -166,6 +167,8 @@ class Publisher:
             messages, size, receipts = lane.take()
             body = self._codec.encode(messages)
             self._hooks.sent(len(messages))
+            if lane.queue == DEAD:
+                self._hooks.dead(len(messages))
             lane.last = now
             self._send(lane, window.take_off(Load(body, len(messages), size, receipts)))
 

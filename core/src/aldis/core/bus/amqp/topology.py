@@ -57,7 +57,11 @@ REQUESTS: Final = Kind(
 """Where a service is asked. Durable, since RabbitMQ 4 has no queues that are neither durable nor exclusive; what is in it is
 not, expires with its deadline, and is not dead-lettered, since it may hold credentials."""
 
-STORE: Final = Kind(durable=True, exclusive=False, persistent=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
+KEPT: Final = 1_000_000
+"""Deliveries of a dead letter: each look at the queue is one, and RabbitMQ 4 would drop it after 20."""
+STORE: Final = Kind(
+    durable=True, exclusive=False, persistent=True, auto_delete=False, arguments={"x-queue-type": "quorum", "x-delivery-limit": KEPT}
+)
 """`aldis.dead`: kept, never consumed but by hand."""
 
 
