@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench docs lock clean
+.PHONY: help run test check soak e2e secrets bench docs lock clean
 
 INPUTS := requirements.lock requirements-run.lock requirements-uv.lock tools/setup.sh $(wildcard */pyproject.toml services/*/pyproject.toml)
 DEV := .venv/.has-dev
@@ -11,12 +11,12 @@ RUN := $(if $(wildcard $(DEV)),$(DEV),.venv/.has-run)
 GATE := @.venv/bin/python tools/gate.py
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(RUN)  ## run the whole server in the foreground (Ctrl-C stops it); ARGS="--config FILE" is handed on
 	@exec .venv/bin/aldis serve $(ARGS)
 
-test: $(DEV)  ## run everything: check, integration, interop and end-to-end tests, with what they need from Debian
+test: $(DEV)  ## run everything but e2e: check, integration and interop tests, with what they need from Debian
 	$(GATE) test
 
 check: $(DEV)  ## the gate for every commit: format, lint, types, imports, unit, property, scenarios on 10 fault seeds
@@ -24,6 +24,12 @@ check: $(DEV)  ## the gate for every commit: format, lint, types, imports, unit,
 
 soak: $(DEV)  ## long tests, and scenarios on 200 fault seeds
 	$(GATE) soak
+
+e2e: $(DEV)  ## build docker-compose.yml on the engine that DOCKER_HOST names, and chat through it
+	$(GATE) e2e
+
+secrets:  ## make passwords and a self-signed certificate for docker-compose.yml, in ./secrets
+	@tools/secrets.sh
 
 bench: $(DEV)  ## measure on this machine: microseconds of each part, then Aldis beside ejabberd and Prosody; ARGS="--only aldis --rounds 1"
 	@for measure in $(basename $(notdir $(sort $(wildcard bench/micro_*.py bench/profile_*.py)))); do \

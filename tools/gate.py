@@ -39,8 +39,9 @@ class Gate:
 
 
 GATES = {
-    "check": Gate((*FAST, "-m", "not soak", "--fault-seeds=10"), timeout=300),
-    "test": Gate(("tests", "-m", "not soak", "--fault-seeds=10"), timeout=780, debian=True),
+    "check": Gate((*FAST, "-m", "not soak and not e2e", "--fault-seeds=10"), timeout=300),
+    "test": Gate(("tests", "-m", "not soak and not e2e", "--fault-seeds=10"), timeout=780, debian=True),
+    "e2e": Gate(("tests/e2e", "-m", "e2e", "--numprocesses=0", "--dist=no"), timeout=3600),
     "soak": Gate((*FAST, "tests/integration", "tests/kill", "--fault-seeds=200", "--timeout=900"), timeout=7200, soak=True),
 }
 
