@@ -71,6 +71,8 @@ class Part:
     """Errors that bounced messages, stream errors and failed logins bore."""
     complaints: list[str] = field(default_factory=list)
     """What no server may do."""
+    remarks: list[str] = field(default_factory=list)
+    """Figures that are for people."""
 
     def percentile(self, share: float) -> float:
         """Seconds that this share of the messages took at most."""

@@ -35,7 +35,7 @@ class Load:
                 Habits(
                     most=SHORT if n % EVERY == 0 else 0,
                     ask_every=chance.choice((1, 1, 2, 5)),
-                    patience=chance.choice((5.0, 5.0, 60.0)),
+                    patience=chance.choice((8.0, 8.0, 60.0)),
                 ),
             )
             for n in range(clients)
@@ -75,13 +75,19 @@ class Load:
         return self.ledger.begin(name, may_repeat=may_repeat)
 
     async def settle(self, seconds: float) -> None:
-        """Send no more, and wait until everybody is back and everything has arrived, or so many seconds."""
+        """Send no more, and wait until everybody is back and everything has arrived, or nothing has moved for so long."""
         self.sending = False
-        until = asyncio.get_running_loop().time() + seconds
-        while asyncio.get_running_loop().time() < until:
-            if all(client.online.is_set() and not client.acks.queue for client in self.clients) and not self.ledger.open():
-                return
+        loop = asyncio.get_running_loop()
+        least, until = self._unsettled(), loop.time() + seconds
+        while least and loop.time() < until:
             await asyncio.sleep(0.1)
+            if (left := self._unsettled()) < least:
+                least, until = left, loop.time() + seconds
+
+    def _unsettled(self) -> int:
+        """How much is not as it should be at the end: clients away, stanzas not acknowledged, messages that have not come."""
+        away = sum(not client.online.is_set() for client in self.clients)
+        return away + sum(len(client.acks.queue) for client in self.clients) + self.ledger.open()
 
     async def _send(self) -> None:
         loop = asyncio.get_running_loop()

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.integration.launched import free_port
-from tests.kill.running import Running
+from tests.kill.running import Running, port_below_the_others
 
 DOMAIN: Final = "kill.example"
 LIMITS: Final = """
@@ -35,7 +34,7 @@ def environ(**more: str) -> dict[str, str]:
 
 def one_process(folder: Path, resume_seconds: int, more: Mapping[str, str] | None = None) -> Running:
     """Prepare the server; `more` is added to its environment."""
-    port, figures = free_port(), free_port()
+    port, figures = port_below_the_others(), port_below_the_others()
     (folder / "aldis.toml").write_text(
         f'domains = ["{DOMAIN}"]\n[c2s]\nhost = "127.0.0.1"\nport = {port}\ntls_port = 0\nrequire_tls = false\nplain_without_tls = true\n'
         f"[sm]\nresume_seconds = {resume_seconds}\n[metrics]\nport = {figures}\n{LIMITS}"

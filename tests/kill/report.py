@@ -40,4 +40,4 @@ def _remarks(part: Part) -> list[str]:
     seen = [f"{number} × {what}" for what, number in part.conditions.most_common(8)]
     if part.resumptions or part.unresumed:
         seen.insert(0, f"{part.resumptions} resumptions, {len(part.unresumed)} sessions that could not be resumed")
-    return ([", ".join(seen)] if seen else []) + [f"FAULT: {line}" for line in part.complaints[:5]]
+    return ([", ".join(seen)] if seen else []) + part.remarks + [f"FAULT: {line}" for line in part.complaints[:5]]

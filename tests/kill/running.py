@@ -1,9 +1,12 @@
 """A server's process: started, killed, stopped and continued from outside, and dead when the test is."""
 
 import asyncio
+import contextlib
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +23,14 @@ from aldis.core.service.leash import die_with
 die_with(int(sys.argv[1])) or sys.exit(1)
 os.execv(sys.argv[2], sys.argv[2:])
 """
+
+
+def port_below_the_others() -> int:
+    """A free port that no outgoing connection takes while a process that listens there is dead: they come from 32768 on."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Running:

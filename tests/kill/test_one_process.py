@@ -9,6 +9,7 @@ from tests.kill.deeds import Pace, calm, kills, lost_connections, stops, too_lat
 from tests.kill.load import Load
 from tests.kill.one_process import DOMAIN, one_process
 from tests.kill.play import Scene, play
+from tests.kill.pressure import flooded
 from tests.kill.sabotage import breaking
 
 pytestmark = pytest.mark.timeout(120)
@@ -25,7 +26,11 @@ async def test_one_process_is_killed(tmp_path: Path, pace: Pace, seed: int) -> N
         Scene("the process stopped", stops(server, pace)),
     ]
     if not pace.bounded:
-        scenes.append(Scene("clients come back too late", too_late(5)))
+        scenes += [
+            Scene("clients come back too late", too_late(5)),
+            Scene("a flood from 50 clients", flooded([server], 20, deaf=False)),
+            Scene("a flood to one who never reads", flooded([server], 20, deaf=True)),
+        ]
     server.start()
     try:
         await server.ready()

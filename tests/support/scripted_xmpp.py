@@ -132,7 +132,7 @@ class ScriptedServer:
             return
         for _ in range(0 if place in self.errors.loses else 2 if place in self.errors.repeats else 1):
             self._give(to.group(1), element)
-        if self._late is not None and place - 3 in self.errors.delays:
+        if self._late is not None and place - 20 in self.errors.delays:
             late, self._late = self._late, None
             self._give(*late)
 

@@ -141,8 +141,10 @@ async def chat(errors: Errors, *, cuts: int = 0) -> tuple[Load, ScriptedServer]:
             load.begin("chat")
             for _ in range(cuts):
                 await asyncio.sleep(0.1)
+                await load.clients[0].online.wait()
                 load.clients[0].cut()
-            await asyncio.sleep(0.3)
+            while load.ledger.count(load.ledger.part, resumed=True).sent + load.ledger.count(load.ledger.part, resumed=False).sent < 100:
+                await asyncio.sleep(0.05)
             await load.settle(1 if errors.loses or errors.counts or errors.forgets else 5)
     return load, server
 
