@@ -12,6 +12,11 @@ USER_ACTIONS: Final = {
     "delete": "delete the account and everything that is kept of it",
     "list": "list the accounts",
 }
+DEAD_ACTIONS: Final = {
+    "show": "tell what is in it, but for what users wrote",
+    "replay": "put it back into its queue, once what was wrong has been mended",
+    "drop": "forget it for good",
+}
 SERVICES: Final = ("gateways", "routers", "directories")
 WITH_PASSWORD: Final = frozenset({"add", "passwd"})
 
@@ -35,8 +40,19 @@ def parser() -> argparse.ArgumentParser:
     migrate.add_argument("--check", action="store_true", help="change nothing; exit code 1 if there is something to do")
     status = _command(commands, "status", "tell how the running server is")
     status.add_argument("--sessions", action="store_true", help="list the sessions; with --json they are always listed")
+    _dead(_command(commands, "dead", "look after what was put aside on the broker, since nobody could handle it"))
     _command(commands, "version", "print the version")
     return top
+
+
+def _dead(dead: argparse.ArgumentParser) -> None:
+    actions = dead.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _command(actions, "list", "list what was put aside, the oldest first")
+    for action, text in DEAD_ACTIONS.items():
+        parser = _command(actions, action, text)
+        parser.add_argument("ids", nargs="*", metavar="ID", help="as `list` names it")
+        if action != "show":
+            parser.add_argument("--all", action="store_true", help="all of them")
 
 
 def _user(user: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from aldis.core.bus.amqp.numbers import Flight, Window
 from aldis.core.bus.batching import MOST_BYTES, MOST_MESSAGES, weight
+from aldis.core.bus.names import DEAD
 from aldis.core.bus.port import Receipt
 from aldis.core.contracts.base import Message
 
@@ -42,6 +43,7 @@ class Lane:
         "last",
         "messages",
         "methods",
+        "most",
         "persistent",
         "producer",
         "queue",
@@ -63,6 +65,8 @@ class Lane:
         self.producer = producer
         """Unique to this lane: numbers count within it, and a lane that was dropped is followed by another."""
         self.persistent = persistent
+        self.most = 1 if queue == DEAD else MOST_MESSAGES
+        """Messages in a batch; dead letters go alone, since each is replayed or dropped by itself."""
         self.messages: deque[Message] = deque()
         self.receipts: deque[tuple[int, Receipt]] = deque()
         """Who waits for the confirmation of everything up to this place."""
@@ -114,12 +118,12 @@ class Lane:
     def take(self) -> tuple[list[Message], int, list[Receipt]]:
         """The next batch within the bounds, its weight, and who waits for it."""
         waiting = self.messages
-        if len(waiting) <= MOST_MESSAGES and self.waiting_bytes <= MOST_BYTES:
+        if len(waiting) <= self.most and self.waiting_bytes <= MOST_BYTES:
             batch, size = list(waiting), self.waiting_bytes
             waiting.clear()
         else:
             batch, size = [], 0
-            while waiting and len(batch) < MOST_MESSAGES:
+            while waiting and len(batch) < self.most:
                 more = weight(waiting[0])
                 if batch and size + more > MOST_BYTES:
                     break
