@@ -18,16 +18,18 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
-from aldis.core.bus.memory import MemoryBroker
+from aldis.core.bus.memory import MemoryBroker, MemoryBus
 from aldis.core.service.clock import SystemClock
 from aldis.core.service.logging import Logger, make_logger
 from aldis.core.service.process import Process
 from aldis.core.service.run import Host
+from aldis.core.shards.leases import Pace
 from aldis.core.storage import Database
 from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import cited
 from aldis.core.testing.cluster import Cluster, Composition
 from aldis.core.testing.wire import Doors, TcpWire, Wire, trusting
+from aldis.gateway.app import Gateway
 from aldis.gateway.net.certificates import ensure_self_signed
 from aldis.launcher.accounts import Accounts
 from aldis.launcher.assemble import OneProcess, Topology
@@ -55,6 +57,7 @@ LOW: Final = {"directory": {"iterations": 4096}}
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "settings(**sections): what the server of a scenario is told beside the usual")
+    config.addinivalue_line("markers", "deaths: kills processes of the server, so the others look after each other")
     config.addinivalue_line("markers", f"simple: asks and is answered; with no more than {FEW} seeds it runs calm only, to save time")
 
 
@@ -159,19 +162,20 @@ class Furnished:
         await self._database.close()
 
 
-async def _serve(settings: AldisSettings, certificate: str, seed: int | None) -> AsyncIterator[Cluster]:
+async def _serve(settings: AldisSettings, certificate: str, seed: int | None, *, deaths: bool = False) -> AsyncIterator[Cluster]:
     def compose(process: Process, broker: MemoryBroker) -> Composition:
-        house = OneProcess(_host(settings, process), topology=MANY, broker=broker, durable=False, any_port=True)
+        pace = Pace(look=0.1) if deaths else None
+        house = OneProcess(_host(settings, process), topology=MANY, broker=broker, durable=False, any_port=True, pace=pace)
 
         def doors() -> list[Doors]:
             return [Doors(gateway.ports().port, gateway.ports().tls_port) for gateway in house.gateways]
 
         store, *parts = house.parts
         assert isinstance(store, Store)
-        return Composition([Furnished(store.database), *parts], house.routers, doors)
+        return Composition([Furnished(store.database), *parts], house.routers, doors, lambda index: _kill(house.gateways[index]))
 
     context = trusting(certificate)
-    cluster = Cluster(compose, lambda: TcpWire(context), seed, _log())
+    cluster = Cluster(compose, lambda: TcpWire(context), seed, _log(), deaths=deaths)
     await cluster.start()
     try:
         yield cluster
@@ -179,10 +183,25 @@ async def _serve(settings: AldisSettings, certificate: str, seed: int | None) ->
         await cluster.stop()
 
 
+def _kill(gateway: Gateway) -> None:
+    """What SIGKILL leaves of a gateway: nothing more gets out of it, its connections break, its queue is gone."""
+    bus, board = gateway._bus, gateway._board
+    assert isinstance(bus, MemoryBus)
+    bus.survivors = 0
+    for server in gateway._servers:
+        server.close()
+    for connection in list(board.connections if board is not None else ()):
+        connection.abort()
+    bus.cut()
+
+
 @pytest.fixture
-async def cluster(settings: AldisSettings, certificate: str, fault_seed: int | None) -> AsyncIterator[Cluster]:
+async def cluster(
+    request: pytest.FixtureRequest, settings: AldisSettings, certificate: str, fault_seed: int | None
+) -> AsyncIterator[Cluster]:
     """The server, calm or under faults."""
-    async for cluster in _serve(settings, certificate, fault_seed):
+    deaths = request.node.get_closest_marker("deaths") is not None
+    async for cluster in _serve(settings, certificate, fault_seed, deaths=deaths):
         yield cluster
 
 

@@ -11,6 +11,7 @@ from aldis.core.service.bus_figures import BusFigures
 from aldis.core.service.dropped import Dropped
 from aldis.core.service.process import Part
 from aldis.core.service.run import Host
+from aldis.core.shards.leases import Pace
 from aldis.core.shards.registry import SqlRegistry
 from aldis.core.storage import Database
 from aldis.directory.app import Directory
@@ -44,13 +45,18 @@ class OneProcess:
         broker: MemoryBroker | None = None,
         durable: bool = True,
         any_port: bool = False,
+        pace: Pace | None = None,
     ) -> None:
-        """For tests: a `broker` with faults, `durable=False` without fsync, `any_port` on free ports. Raises `SettingsError`."""
+        """For tests: a `broker` with faults, `durable=False` without fsync, `any_port` on free ports, a `pace` to look for the dead.
+
+        Raises `SettingsError`.
+        """
         settings = host.settings
         check_shards(settings, topology.shards)
         self.host = host
         self.topology = topology
         self._any_port = any_port
+        self._pace = pace
         self.database = Database(settings.database.url.get_secret_value(), durable=durable)
         self.registry = SqlRegistry(self.database)
         self.broker = broker or MemoryBroker()
@@ -81,6 +87,8 @@ class OneProcess:
             process=host.process,
             drop=self.dropped,
             log=host.log,
+            pace=self._pace,
+            journal=self.topology == ONE,
         )
 
     def _gateway(self, index: int) -> Gateway:

@@ -43,3 +43,5 @@ class Means:
     log: Log
     marks: Marks | None = None
     """None where a process that dies takes its queues along."""
+    journal: bool = False
+    """Nothing but the database outlives this process: there is no broker, and the gateways are in it."""

@@ -9,6 +9,7 @@ from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope
 from aldis.core.contracts.resumption import Enabled, LetGo, Resume, Resumed, ResumeFailed
 from aldis.core.contracts.sessions import Bind, BindRefused, Bound, CloseSession, Deliver, Handled, Note, Recipient, Routed
+from aldis.core.shards.keeper import Keeper
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.sessions import Session
 from aldis.core.shards.slots import shard_of
@@ -33,6 +34,9 @@ class Output:
         self.dead = False
         self.delivered = 0
         self.overflown: Callable[[Session, Turn], None]
+        self.keeper: Keeper
+        self.homeless: Callable[[Session], None]
+        """Ends a session whose gateway is gone."""
 
     def deliver(self, session: Session, effect: str, stanza: Envelope, turn: Turn) -> None:
         """Send to one session, whose address is filled in where the stanza leaves `to` open."""
@@ -43,6 +47,12 @@ class Output:
             return
         number = session.hold(effect, stanza)
         self.delivered += 1
+        if session.kept:
+            self.keeper.keep(session, number, effect, stanza, turn)
+            if not session.gateway:
+                if session.overflown:
+                    self.overflown(session, turn)
+                return
         self._bus.publish(
             session.gateway,
             Deliver(
@@ -72,6 +82,10 @@ class Output:
             number = session.hold(effect, stanza)
             if session.overflown:
                 overflown.append(session)
+            if session.kept:
+                self.keeper.keep(session, number, effect, stanza, turn)
+                if not session.gateway:
+                    continue
             gateways.setdefault(session.gateway, []).append(
                 Recipient(session.id, session.generation, number, "" if stanza.to else session.jid)
             )
@@ -134,6 +148,7 @@ class Output:
 
     def bound(self, session: Session, n: int, turn: Turn) -> None:
         """Answer the `Bind` that came as the session's n-th message: tell the client its full JID."""
+        self.keeper.changed(session)
         answer = Bound(shard=self.shard, epoch=self.epoch, session=session.id, generation=session.generation, n=n, jid=session.jid)
         self._tell(session.gateway, answer, turn)
 
@@ -147,6 +162,9 @@ class Output:
 
     def close(self, session: Session, condition: str, text: str, turn: Turn) -> None:
         """End the session's stream with a stream error, after all that it was sent before."""
+        if not session.gateway:
+            self.homeless(session)
+            return
         self._tell(
             session.gateway,
             CloseSession(
@@ -163,6 +181,7 @@ class Output:
     def note(self, session: Session, state: bytes, turn: Turn) -> None:
         """Have the gateway keep what a next owner needs to know of the session."""
         session.note = state
+        self.keeper.changed(session)
         self._tell(
             session.gateway,
             Note(shard=self.shard, epoch=self.epoch, session=session.id, generation=session.generation, state=state),
@@ -238,7 +257,7 @@ class Output:
             recipients=recipients,
         )
 
-    def handled(self, gateway: str, sessions: tuple[tuple[str, int], ...], receipt: Receipt) -> None:
+    def handled(self, gateway: str, sessions: tuple[tuple[str, int], ...], receipt: Receipt | None) -> None:
         """Tell a gateway up to which n all that came from its sessions is done."""
         if not self.dead:
             self._bus.publish(gateway, Handled(shard=self.shard, epoch=self.epoch, sessions=sessions), receipt)
@@ -248,5 +267,5 @@ class Output:
         self._tell(queue, message, turn)
 
     def _tell(self, queue: str, message: Message, turn: Turn) -> None:
-        if not self.dead:
+        if not self.dead and queue:
             self._bus.publish(queue, message, turn)

@@ -5,18 +5,17 @@ Everything that repeats, comes late or comes from a past owner ends here; a serv
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, cast
-
-from msgspec.structs import replace
 
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
 from aldis.core.contracts.base import Message, Origin
-from aldis.core.contracts.envelope import Kind
 from aldis.core.contracts.resumption import Enable, Resume
 from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, SessionSnapshot, TakeoverAnswer, Written
 from aldis.core.shards.fenced import Fenced
+from aldis.core.shards.keeper import ALL, Keeper
+from aldis.core.shards.kept import Kept, Records, State
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.means import Means
 from aldis.core.shards.output import Output
@@ -26,6 +25,7 @@ from aldis.core.shards.service import ShardService
 from aldis.core.shards.session_resumption import SessionResumption, came_in_time
 from aldis.core.shards.sessions import S, Session, Sessions
 from aldis.core.shards.turn import Turn, Turns
+from aldis.core.shards.waiting import Waiting
 
 MOST_ENDED = 10_000
 """Ended sessions whose repeats are still recognised."""
@@ -40,6 +40,7 @@ class ShardOwner(Generic[S]):
         output: Output,
         service: ShardService[S],
         sessions: Sessions[S],
+        records: Records,
         lost: Callable[[], None],
     ) -> None:
         self._output = output
@@ -64,14 +65,25 @@ class ShardOwner(Generic[S]):
         self._remembers_until: float | None = None
         self._early: deque[Batch] | None = deque()
         """What came before it was certain that this is the owner."""
-        self._resumption = SessionResumption(output, service, self._sessions, means.drop)
+        sessions.journal = means.journal
+        self._keeper = keeper = output.keeper = Keeper(means, records, self._sessions)
+        keeper.told, keeper.fenced = self._told, self._fenced
+        self._waiting = Waiting[S](keeper, means.wall, self._end_for)
+        output.homeless = self._homeless
+        self._resumption = SessionResumption(output, service, self._sessions, keeper, self._waiting, means.drop)
+        self._gone: set[str] = set()
+        """Queues of gateways that died."""
         self.mailboxes = output.mailboxes = Mailboxes(self._failed)
         output.routed = service.routed
 
     # --- take-over
 
-    def restore(self, answers: list[TakeoverAnswer]) -> None:
-        """Take in the sessions that the gateways know."""
+    async def kept(self) -> list[Kept]:
+        """What earlier owners wrote down of sessions."""
+        return await self._keeper.load()
+
+    def restore(self, answers: list[TakeoverAnswer], kept: Iterable[Kept]) -> None:
+        """Take in the sessions that the gateways know, and those that only the database does."""
         streams: dict[str, list[tuple[SessionSnapshot, str]]] = {}
         for answer in answers:
             self._newest[answer.gateway] = answer.newest
@@ -86,24 +98,50 @@ class ShardOwner(Generic[S]):
             session = self._restore(*of_one.pop())
             for snapshot, gateway in of_one:
                 self._catch_up(session, snapshot, gateway, turn)
+        self._restore_kept(kept, {answer.gateway for answer in answers})
         turn.release()
         if answers:
             self._remembers_until = self._now() + self._repeats_for
 
     def _restore(self, snapshot: SessionSnapshot, gateway: str) -> S:
         """Take in a session from the gateway that has its newest stream."""
-        plain = Session(snapshot.session, snapshot.generation, gateway, snapshot.jid, snapshot.peer)
-        plain.number = snapshot.number
-        plain.note = snapshot.note
-        plain.since = snapshot.since
-        session = self._service.restore(plain)
+        session = self._made(snapshot, snapshot.session, gateway)
         session.seen = set(snapshot.seen) or None
         session.last = snapshot.handled or None
         session.handled = snapshot.handled
         session.managed = snapshot.managed
         session.holds(snapshot.copies)
-        self._sessions[session.id] = session
         return session
+
+    def _made(self, known: SessionSnapshot | State, id: str, gateway: str) -> S:  # noqa: A002  the field's name
+        plain = Session(id, known.generation, gateway, known.jid, known.peer)
+        plain.number = known.number
+        plain.note = known.note
+        plain.since = known.since
+        session = self._service.restore(plain)
+        session.kept = self._keeper.journal
+        self._sessions[id] = session
+        return session
+
+    def _restore_kept(self, kept: Iterable[Kept], answered: set[str]) -> None:
+        """Take in sessions whose gateways are gone, and bring the rows of the others up to date."""
+        news = set(self._sessions)
+        taken = {session.jid for session in self._sessions.values() if not session.replaced}
+        for row in kept:
+            session, state = self._sessions.get(row.session), row.state
+            if session is not None:
+                session.stored = bool(row.copies)
+                self._keeper.had(session, ALL)
+                if (state.gateway, state.generation, state.note) == (session.gateway, session.generation, session.note):
+                    news.discard(row.session)
+            elif row.session in self._ended or state.gateway in answered:
+                self._keeper.ended(row.session)
+            elif self._waiting.can_wait(row) and state.jid not in taken:
+                self._waiting.restore(self._made(state, row.session, state.gateway), row)
+            else:
+                self._waiting.end_kept(row)
+        for new in news:
+            self._keeper.changed(self._sessions[new])
 
     def _catch_up(self, session: S, left: SessionSnapshot, gateway: str, turn: Turn) -> None:
         """The session was just going on elsewhere: the gateway that it left lets go, once the other one has what only this one had."""
@@ -212,13 +250,37 @@ class ShardOwner(Generic[S]):
         for turn in over:
             for session_id, (asked, n) in turn.handled.items():
                 session = self._sessions.get(session_id)
-                if session is not None:
-                    session.handled = n
                 gateway = asked if session is None else session.gateway  # where it has gone on meanwhile
                 gateways.setdefault(gateway, {})[session_id] = n
         receipt = Turns(over)
         for gateway, sessions in gateways.items():
+            if self._keeper.journal:
+                self._keeper.handled(sessions)
+            else:
+                self._tell_gateway(gateway, sessions, receipt)
+
+    def _tell_gateway(self, gateway: str, sessions: dict[str, int], receipt: Turns) -> None:
+        for session_id, n in sessions.items():
+            session = self._sessions.get(session_id)
+            if session is not None:
+                session.handled = n
+                if not gateway:
+                    self._keeper.handled_for(session, n, receipt)
+        if gateway:
             self._output.handled(gateway, tuple(sessions.items()), receipt)
+
+    def _told(self, handled: dict[str, int]) -> None:
+        """It is committed that all this is handled, with what it caused: tell the clients."""
+        gateways: dict[str, dict[str, int]] = {}
+        for session_id, n in handled.items():
+            session = self._sessions.get(session_id)
+            if session is not None:
+                session.handled = n
+                gateways.setdefault(session.gateway, {})[session_id] = n
+                self._resumption.told(session)
+        for gateway, sessions in gateways.items():
+            if gateway:
+                self._output.handled(gateway, tuple(sessions.items()), None)
 
     @property
     def oldest(self) -> int | None:
@@ -234,24 +296,42 @@ class ShardOwner(Generic[S]):
         """Drop the state, timers and unconfirmed output."""
         self._output.dead = True
         self.mailboxes.close()
+        self._keeper.close()
+        self._waiting.close()
         self._sessions.clear()
 
+    @property
+    def storing(self) -> bool:
+        """Is there something to be kept that is not written?"""
+        return self._keeper.busy
+
+    async def stored(self) -> None:
+        """Wait until everything that is to be kept is written, unless the database is away."""
+        await self._keeper.drain()
+
+    def _fenced(self) -> None:
+        if not self._output.dead:
+            self.lost()
+
     def gateway_gone(self, queue: str) -> None:
-        """End the sessions of a gateway that died, as it would have: what it had not reported goes on to others."""
-        self._mark += 1
+        """Keep the sessions of a gateway that died for their clients, or end them as it would have."""
+        self._gone.add(queue)
+        for session in [session for session in self._sessions.values() if session.gateway == queue]:
+            self._waiting.gone(session)
+
+    def _homeless(self, session: Session) -> None:
+        """A session is to be closed that no gateway has."""
+        mine = self._sessions.get(session.id)
+        if mine is session and mine is not None:
+            self._waiting.over(mine)
+
+    def _end_for(self, message: SessionEnd) -> None:
+        """End a session on behalf of a gateway that is gone."""
+        if self._output.dead:
+            return
         turn = Turn(self, None, self._mark)
         self._turns.append(turn)
-        for session in [session for session in self._sessions.values() if session.gateway == queue]:
-            unwritten = [stanza for _, _, stanza in session.held if stanza.kind != Kind.PRESENCE]
-            end = SessionEnd(
-                origin=Origin(session.id, (session.last or 0) + 1),
-                generation=session.generation,
-                jid=session.jid,
-                gateway=queue,
-                note=session.note,
-                unwritten=tuple(stanza if stanza.to else replace(stanza, to=session.jid) for stanza in unwritten),
-            )
-            self._end(end, turn)
+        self._finish(message, message.origin.n - 1, turn)  # what it published last may still be on its way
         turn.release()
 
     # --- messages
@@ -292,6 +372,7 @@ class ShardOwner(Generic[S]):
                     session = self._sessions.get(session_id)
                     if session is not None:
                         session.written(number)
+                        self._keeper.had(session, number)
             case Bind():
                 self._bind(message, turn)
             case Enable():
@@ -324,8 +405,11 @@ class ShardOwner(Generic[S]):
             self.mailboxes.post(message.account, self._service.bind, message, None, turn)
 
     def _is_new(self, message: Bind | Resume, turn: Turn) -> bool:
-        """Was this request of a stream without a session not answered before?"""
+        """Was this request of a stream without a session not answered before, and is there still somebody to answer?"""
         session = message.origin.session
+        if message.gateway in self._gone:
+            self._drop("gateway-gone")
+            return False
         if message.origin.n <= self._ended.get(session, 0):
             self._drop("repeat")
             return False
@@ -366,11 +450,15 @@ class ShardOwner(Generic[S]):
         if session is not None and message.generation < session.generation:
             self._drop("generation")  # of a stream that the session has left
             return
-        account = message.jid.partition("/")[0]
-        self._asked.pop(session_id, None)
-        self._over(message.origin)
         if self._repeats_for:
             turn.handled[session_id] = message.gateway, message.origin.n
+        self._finish(message, message.origin.n, turn)
+
+    def _finish(self, message: SessionEnd, n: int, turn: Turn) -> None:
+        session_id = message.origin.session
+        account = message.jid.partition("/")[0]
+        self._asked.pop(session_id, None)
+        self._over(Origin(session_id, n))
         self.mailboxes.post(account, self._end_session, session_id, message, turn)
 
     def _over(self, origin: Origin) -> None:
@@ -381,14 +469,15 @@ class ShardOwner(Generic[S]):
 
     def _end_session(self, session_id: str, message: SessionEnd, turn: Turn) -> Result:
         session = self._sessions.pop(session_id, None)
+        self._keeper.ended(session_id)
         if session is not None:
+            self._waiting.left(session)
             self._resumption.ended(session)
         return self._service.end(session, message, turn)
 
     def _failed(self, key: str, error: Exception, first: Any, second: Any, turn: Turn) -> None:
         if isinstance(error, Fenced):
             self._drop("fenced")
-            if not self._output.dead:  # another owns the shard: what is acknowledged here, it would never see
-                self.lost()
+            self._fenced()  # another owns the shard: what is acknowledged here, it would never see
         elif not self._output.dead:
             self._service.failed(key, first if second is None else second, error, turn)

@@ -153,6 +153,7 @@ class ShardRunner(Generic[S]):
         running = self.running.get(shard)
         if running is not None:
             await self._drain(running)
+            await running.owner.stored()
             if self.running.pop(shard, None) is not None:
                 running.owner.discard()
                 self._ending.add(running.owner.mailboxes)
@@ -205,14 +206,15 @@ class ShardRunner(Generic[S]):
         output = Output(self._bus, shard, self.means.shards, epoch)
         sessions: Sessions[S] = Sessions()
         service = self._make(output, sessions)
-        owner = ShardOwner(self.means, output, service, sessions, lambda: self._lost(shard, output))
+        owner = ShardOwner(self.means, output, service, sessions, service.records, lambda: self._lost(shard, output))
         running = Running(output, owner, sessions)
         await self._vacant(shard, epoch)
         answers = await self._takeovers.ask(shard, epoch, lambda: self._wants(shard))
+        kept = await owner.kept()
         if not self._wants(shard):
             owner.discard()
             return True
-        owner.restore(answers)
+        owner.restore(answers, kept)
         try:
             queue = router_queue(shard)
             marks = self.means.marks

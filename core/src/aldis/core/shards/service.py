@@ -6,6 +6,7 @@ from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope
 from aldis.core.contracts.resumption import Enable, Resume
 from aldis.core.contracts.sessions import Bind, SessionEnd
+from aldis.core.shards.kept import Records
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.sessions import S, Session
 from aldis.core.shards.turn import Turn
@@ -16,6 +17,10 @@ class ShardService(Protocol[S]):
 
     A handler that need not wait returns None; one that must returns an awaitable. A turn is only passed on.
     """
+
+    @property
+    def records(self) -> Records:
+        """Where its sessions are kept."""
 
     def restore(self, session: Session) -> S:
         """Take in a session that was bound under an earlier owner, by the note that it left."""

@@ -1,5 +1,6 @@
 """An owner's side of XEP-0198: from where a session's client counts, and its session gone on with from another stream."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from typing import Final, Generic
 from msgspec.structs import replace
 
 from aldis.core.contracts.resumption import Enable, Managed, Resume
+from aldis.core.shards.keeper import ALL, PATIENCE, Keeper
 from aldis.core.shards.output import Output
 from aldis.core.shards.service import ShardService
 from aldis.core.shards.sessions import S, Session
 from aldis.core.shards.turn import Turn
+from aldis.core.shards.waiting import Waiting
 from aldis.core.xmpp.sm import Counters, HandledCountTooHigh
 
 MOST_REQUESTS: Final = 4
@@ -32,11 +35,23 @@ class _Over:
 class SessionResumption(Generic[S]):
     """What a shard's owner does for sessions whose clients count."""
 
-    def __init__(self, output: Output, service: ShardService[S], sessions: dict[str, S], drop: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        output: Output,
+        service: ShardService[S],
+        sessions: dict[str, S],
+        keeper: Keeper,
+        waiting: Waiting[S],
+        drop: Callable[[str], None],
+    ) -> None:
         self._output = output
         self._service = service
         self._sessions = sessions
+        self._keeper = keeper
+        self._waiting = waiting
         self._drop = drop
+        self._unsure: dict[str, tuple[int, Callable[[], None]]] = {}
+        """By session: up to which n its client may be told that all is handled, when that is committed, and how."""
         self._over: OrderedDict[str, _Over] = OrderedDict()
 
     def enable(self, session: S, message: Enable, turn: Turn) -> None:
@@ -62,15 +77,30 @@ class SessionResumption(Generic[S]):
             self._refuse(message, turn, self.h(session))
             return False
         counters = Counters(managed.base_in, managed.base_out)
-        counters.acked = session.held[0][0] - 1 if session.held else session.number
+        known = session.number if session.crashed is None else session.crashed
+        counters.acked = min(known, session.held[0][0] - 1) if session.held else known
         try:
             acked = counters.acknowledge(message.h, session.number)
         except HandledCountTooHigh as error:
             self._output.resume_failed(message, "undefined-condition", turn, h=error.h, sent=error.sent)
             return False
-        session.written(acked)
+        if session.crashed is None:
+            session.written(acked)
+        else:
+            self._renumber(session, session.crashed, acked)
         self._go_on(session, managed, message, acked, turn)
         return True
+
+    def _renumber(self, session: S, crashed: int, acked: int) -> None:
+        """Count on from what the client has: after a crash nobody else knows how much that is."""
+        left = [(effect, stanza) for number, effect, stanza in session.held if number > (acked if number <= crashed else 0)]
+        session.held.clear()
+        session.held_bytes = 0
+        session.number = acked
+        for effect, stanza in left:
+            session.hold(effect, stanza)
+        session.crashed = None
+        self._keeper.renumbered(session)
 
     def _go_on(self, session: S, managed: Managed, message: Resume, acked: int, turn: Turn) -> None:
         gateway, generation = session.gateway, session.generation
@@ -81,11 +111,47 @@ class SessionResumption(Generic[S]):
         session.gateway = message.gateway
         session.peer = message.peer
         session.since = message.since
-        # the new stream first: should this process die in between, the old one has let go of nothing
-        self._output.resumed(session, message, accepted, acked, turn)
-        self._output.again(session, turn)
-        if gateway and gateway != session.gateway:
-            self._output.let_go(session.id, gateway, generation, turn)
+        self._waiting.left(session)
+        if not self._keeper.journal:
+            session.kept = False
+            self._keeper.had(session, ALL)
+        self._keeper.changed(session)
+
+        def tell() -> None:
+            # the new stream first: should this process die in between, the old one has let go of nothing
+            self._output.resumed(session, message, accepted, acked, turn)
+            self._output.again(session, turn)
+            if gateway and gateway != session.gateway:
+                self._output.let_go(session.id, gateway, generation, turn)
+
+        if self._keeper.journal and session.handled < accepted:
+            self._when_committed(session, accepted, tell, turn)
+        else:
+            tell()
+
+    def _when_committed(self, session: S, n: int, tell: Callable[[], None], turn: Turn) -> None:
+        """`<resumed/>` acknowledges as `<a/>` does; but a database that is away must not keep a client out."""
+        turn.hold()
+
+        def now() -> None:
+            timer.cancel()
+            if self._unsure.get(session.id) == waiting:
+                del self._unsure[session.id]
+                tell()
+            turn.release()
+
+        waiting = n, now
+        timer = asyncio.get_running_loop().call_later(PATIENCE, now)
+        earlier = self._unsure.pop(session.id, None)
+        self._unsure[session.id] = waiting
+        if earlier is not None:
+            earlier[1]()
+
+    def told(self, session: Session) -> None:
+        """More of what came from it is committed."""
+        waiting = self._unsure.get(session.id)
+        if waiting is not None and session.handled >= waiting[0]:
+            waiting[1]()
 
     def _is_its(self, account: str, token: str, message: Resume) -> bool:
         return bool(token) and compare_digest(token, message.token) and account == message.account

@@ -21,6 +21,7 @@ class Session:
 
     __slots__ = (
         "account",
+        "crashed",
         "gateway",
         "generation",
         "handled",
@@ -28,6 +29,7 @@ class Session:
         "held_bytes",
         "id",
         "jid",
+        "kept",
         "last",
         "managed",
         "note",
@@ -36,6 +38,8 @@ class Session:
         "replaced",
         "seen",
         "since",
+        "stored",
+        "until",
     )
 
     def __init__(self, id: str, generation: int, gateway: str, jid: str, peer: str) -> None:  # noqa: A002  the field's name
@@ -52,6 +56,14 @@ class Session:
         """Up to which n all that came from it is done."""
         self.managed: Managed | None = None
         """Set if its client counts stanzas (XEP-0198)."""
+        self.kept = False
+        """What it is sent goes to the database too."""
+        self.stored = False
+        """Copies of it are in the database."""
+        self.until = 0.0
+        """While its gateway is gone and it waits for its client: when it ends, in seconds since 1970."""
+        self.crashed: int | None = None
+        """It was kept over the death of the one process: after this number, nobody knows what its client got."""
         self.number = 0
         self.note = b""
         self.replaced = False
@@ -104,8 +116,11 @@ class Sessions(Generic[S]):
 
     def __init__(self) -> None:
         self.by_id: dict[str, S] = {}
+        self.journal = False
+        """What they are sent is kept in the database."""
 
     def add(self, session: S, n: int) -> None:
         """A session was bound by its n-th message; what comes from it counts from there."""
         session.last = n
+        session.kept = self.journal
         self.by_id[session.id] = session

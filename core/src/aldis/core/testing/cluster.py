@@ -10,13 +10,19 @@ from typing import Any, Final, Protocol
 
 from aldis.core.bus.faults import Faults
 from aldis.core.bus.memory import MemoryBroker
+from aldis.core.bus.names import router_queue
 from aldis.core.service.logging import Logger
 from aldis.core.service.process import Part, Process
 from aldis.core.shards.runner import ShardRunner
+from aldis.core.shards.slots import shard_of
 from aldis.core.testing.actor import Actor
 from aldis.core.testing.wire import Doors, Wire
 
 START_SECONDS: Final = 20.0
+NOTICED_SECONDS: Final = 0.5
+"""Within which somebody has noticed that a gateway died."""
+ROUTERS: Final = router_queue(0)[:-1]
+"""How the names of the shards' queues begin."""
 
 
 class Router(Protocol):
@@ -34,6 +40,8 @@ class Composition:
     routers: Sequence[Router]
     doors: Callable[[], Sequence[Doors]]
     """Each gateway's, once it has started."""
+    kill: Callable[[int], None] = lambda _: None
+    """Ends a gateway as SIGKILL does."""
 
 
 Compose = Callable[[Process, MemoryBroker], Composition]
@@ -42,9 +50,13 @@ Compose = Callable[[Process, MemoryBroker], Composition]
 class Cluster:
     """The server. Shards move from router to router when the faults ask for it."""
 
-    def __init__(self, compose: Compose, wire: Callable[[], Wire], seed: int | None, log: Logger) -> None:
-        """`seed` is that of the faults, None for none; they are frequent, since a scenario is short."""
-        self.faults = None if seed is None else Faults(seed, on_move=self._move, repeat=0.15, delay=0.1, die=0.1, move=0.1)
+    def __init__(self, compose: Compose, wire: Callable[[], Wire], seed: int | None, log: Logger, *, deaths: bool = False) -> None:
+        """`seed` is that of the faults, None for none; they are frequent, since a scenario is short.
+
+        With `deaths` the bus is one that may repeat even so, since the scenario itself kills who uses it.
+        """
+        quiet = Faults(0, repeat=0, delay=0, die=0, move=0) if deaths else None
+        self.faults = quiet if seed is None else Faults(seed, on_move=self._move, repeat=0.15, delay=0.1, die=0.1, move=0.1)
         self.broker = MemoryBroker(self.faults)
         self.actors: list[Actor] = []
         self.doors: Sequence[Doors] = ()
@@ -52,6 +64,7 @@ class Cluster:
         self._wire = wire
         self._process = Process(log)
         self._routers: Sequence[Router] = ()
+        self._kill: Callable[[int], None] = lambda _: None
         self._running: asyncio.Task[int] | None = None
         self._moves: set[asyncio.Task[None]] = set()
         self._moving: set[str] = set()
@@ -88,7 +101,55 @@ class Cluster:
     def _build(self, process: Process) -> Sequence[Part]:
         composition = self._compose(process, self.broker)
         self._routers = composition.routers
+        self._kill = composition.kill
         return [*composition.parts, Opened(self, composition.doors)]
+
+    # ── deaths ──
+
+    async def kills_gateway(self, gateway: int, *, alone: bool = True) -> None:
+        """End a gateway without a word to anybody: its connections break, its queue is gone, what it was about to say is not said.
+
+        `alone` keeps the faults from killing others before what only they have is in the database.
+        """
+        if not alone or self.faults is None:
+            self._kill(gateway)
+            return
+        faults, self.faults.die, self.faults.move = (self.faults.die, self.faults.move), 0.0, 0.0
+        await self._until(self._all_owned)
+        self._kill(gateway)
+        await asyncio.sleep(NOTICED_SECONDS)
+        await self._until(self._all_stored)
+        self.faults.die, self.faults.move = faults
+
+    async def kills_owner(self, account: str) -> None:
+        """Have an account's shard taken from its owner, which forgets everything; returns when another owns it."""
+        shard = shard_of(account, len(self._shards()))
+        await self._until(self._all_owned)
+        before = self._owner(shard)
+        self.broker.queues[router_queue(shard)].line[0].lose()
+        await self._until(lambda: self._owner(shard) not in (None, before))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(START_SECONDS):
+            while not condition():  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.01)
+
+    def _shards(self) -> list[int]:
+        return [int(name.removeprefix(ROUTERS)) for name in self.broker.queues if name.startswith(ROUTERS)]
+
+    def _all_owned(self) -> bool:
+        return not self._moves and all(self._owner(shard) is not None for shard in self._shards())
+
+    def _all_stored(self) -> bool:
+        runners = [router.runner for router in self._routers]
+        return not any(running.owner.storing for runner in runners if runner is not None for running in runner.running.values())
+
+    def _owner(self, shard: int) -> object:
+        for router in self._routers:
+            running = router.runner.running.get(shard) if router.runner is not None else None
+            if running is not None:
+                return running
+        return None
 
     # ── shards on the move ──
 

@@ -23,6 +23,7 @@ from aldis.core.service.clock import Clock
 from aldis.core.service.logging import Logger
 from aldis.core.service.metrics import Level, Tally
 from aldis.core.service.process import Process
+from aldis.core.shards.kept import Records
 from aldis.core.shards.leases import Pace
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.means import Means
@@ -31,6 +32,7 @@ from aldis.core.shards.output import Output
 from aldis.core.shards.ownership import Ownership
 from aldis.core.shards.registry import SqlRegistry
 from aldis.core.shards.runner import ShardRunner
+from aldis.core.shards.session_store import SqlRecords
 from aldis.core.shards.sessions import Session, Sessions
 from aldis.core.shards.store import Outbox, Secrets, SqlMarks
 from aldis.core.shards.turn import Turn
@@ -75,7 +77,16 @@ def migrations() -> MigrationSet:
 class UserShard:
     """One shard of users: what comes in, by kind, to the feature that handles it."""
 
-    def __init__(self, tools: Tools, registry: Registry[Context], output: Output, sessions: Sessions[UserSession], outbox: Outbox) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        registry: Registry[Context],
+        output: Output,
+        sessions: Sessions[UserSession],
+        outbox: Outbox,
+        records: Records,
+    ) -> None:
+        self.records = records
         self._shard = shard = Shard(tools, output, sessions, outbox, registry)
         self._messages = Messages(shard)
         self._presences = Presences(shard)
@@ -259,8 +270,12 @@ class Router:
         drop: Callable[[str], None],
         log: Logger,
         pace: Pace | None = None,
+        journal: bool = False,
     ) -> None:
-        """`drop` counts aldis_dropped_total, which the services of one process share; `pace` is for processes that are apart."""
+        """`drop` counts aldis_dropped_total, which the services of one process share; `pace` is for processes that are apart.
+
+        `journal` if there are none, so that nothing but the database outlives this one.
+        """
         self._settings = settings
         self._bus = bus
         self._database = database
@@ -270,6 +285,7 @@ class Router:
         self._drop = drop
         self._log = log
         self._pace = pace
+        self._journal = journal
         self._offers = AnnouncedOffers()
         self._bounced = Tally(registry, "aldis_bounced_total", "Stanzas answered with an error, by condition.", ("reason",))
         self._takeovers = Tally(registry, "aldis_shard_takeovers_total", "Shards that were taken over.").cell()
@@ -319,11 +335,11 @@ class Router:
             outbox = Outbox(self._database, output.shard, output.epoch, self._clock.time)
             # what is remembered of accounts is as old as the ownership: only the shard's owner is told that one is gone
             own = replace(tools, accounts=DirectoryAccounts(self._bus, self._clock))
-            return UserShard(own, registry, output, sessions, outbox)
+            return UserShard(own, registry, output, sessions, outbox, SqlRecords(self._database, output.shard, outbox))
 
         # the queues of a bus in memory die with the process: what killed it does not come again
         marks = SqlMarks(self._database, self._clock.time) if settings.bus.url.get_secret_value() else None
-        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self._drop, self._log, marks)
+        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self._drop, self._log, marks, self._journal)
         self._ownership = ownership = Ownership(means, SqlRegistry(self._database), make, self._pace)
         self._subscriptions.append(await self._bus.listen(ANNOUNCE, self._offers.heard))
         self._bus.broadcast(ANNOUNCE, WhoIsThere())
