@@ -22,7 +22,7 @@ def _acks_out_of_order() -> None:
     from aldis.core.shards.owner import ShardOwner  # noqa: PLC0415  only if asked for
 
     def settle(self: ShardOwner[Any]) -> None:
-        self._tell_handled()
+        self._telling.tell(self._turns)
         turns = self._turns
         over = [place for place, turn in enumerate(turns) if turn.pending == 0]
         for _ in range(over[-1] + 1 if over else 0):

@@ -12,19 +12,21 @@ from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
 from aldis.core.contracts.base import Message, Origin
 from aldis.core.contracts.resumption import Enable, Resume
-from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, SessionSnapshot, TakeoverAnswer, Written
+from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, TakeoverAnswer, Written
 from aldis.core.shards.fenced import Fenced
-from aldis.core.shards.keeper import ALL, Keeper
-from aldis.core.shards.kept import Kept, Records, State
+from aldis.core.shards.keeper import Keeper
+from aldis.core.shards.kept import Kept, Records
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.means import Means
 from aldis.core.shards.output import Output
 from aldis.core.shards.peers import Peers
 from aldis.core.shards.refusing import Refusing
+from aldis.core.shards.restoring import Restoring
 from aldis.core.shards.service import ShardService
 from aldis.core.shards.session_resumption import SessionResumption, came_in_time
 from aldis.core.shards.sessions import S, Session, Sessions
-from aldis.core.shards.turn import Turn, Turns
+from aldis.core.shards.telling import Telling
+from aldis.core.shards.turn import Turn
 from aldis.core.shards.waiting import Waiting
 
 MOST_ENDED = 10_000
@@ -59,18 +61,17 @@ class ShardOwner(Generic[S]):
         self._came_back: OrderedDict[tuple[str, int, int, str, str, str], float] = OrderedDict()
         """What gateways gave back, with the time at which it came."""
         self._peers = Peers(means.bus.repeats_for, means.now)
-        self._newest: dict[str, int] = {}
-        """By gateway: the counter of its newest session when this owner began."""
-        self._bound_before: dict[str, frozenset[str]] = {}
         self._remembers_until: float | None = None
         self._early: deque[Batch] | None = deque()
         """What came before it was certain that this is the owner."""
         sessions.journal = means.journal
         self._keeper = keeper = output.keeper = Keeper(means, records, self._sessions)
-        keeper.told, keeper.fenced = self._told, self._fenced
+        keeper.fenced = self._fenced
         self._waiting = Waiting[S](keeper, means.wall, self._end_for)
         output.homeless = self._homeless
         self._resumption = SessionResumption(output, service, self._sessions, keeper, self._waiting, means.drop)
+        self._telling = Telling(output, self._sessions, keeper, self._resumption.told)
+        self._restoring = Restoring(output, service, self._sessions, self._ended, keeper, self._waiting)
         self._gone: set[str] = set()
         """Queues of gateways that died."""
         self.mailboxes = output.mailboxes = Mailboxes(self._failed)
@@ -84,74 +85,12 @@ class ShardOwner(Generic[S]):
 
     def restore(self, answers: list[TakeoverAnswer], kept: Iterable[Kept]) -> None:
         """Take in the sessions that the gateways know, and those that only the database does."""
-        streams: dict[str, list[tuple[SessionSnapshot, str]]] = {}
-        for answer in answers:
-            self._newest[answer.gateway] = answer.newest
-            self._bound_before[answer.gateway] = frozenset(answer.binding)
-            self._ended.update(answer.ended)
-            for snapshot in answer.sessions:
-                streams.setdefault(snapshot.session, []).append((snapshot, answer.gateway))
         turn = Turn(self, None, self._mark)
         self._turns.append(turn)
-        for of_one in streams.values():
-            of_one.sort(key=lambda stream: stream[0].generation)
-            session = self._restore(*of_one.pop())
-            for snapshot, gateway in of_one:
-                self._catch_up(session, snapshot, gateway, turn)
-        self._restore_kept(kept, {answer.gateway for answer in answers})
+        self._restoring.restore(answers, kept, turn)
         turn.release()
         if answers:
             self._remembers_until = self._now() + self._repeats_for
-
-    def _restore(self, snapshot: SessionSnapshot, gateway: str) -> S:
-        """Take in a session from the gateway that has its newest stream."""
-        session = self._made(snapshot, snapshot.session, gateway)
-        session.seen = set(snapshot.seen) or None
-        session.last = snapshot.handled or None
-        session.handled = snapshot.handled
-        session.managed = snapshot.managed
-        session.holds(snapshot.copies)
-        return session
-
-    def _made(self, known: SessionSnapshot | State, id: str, gateway: str) -> S:  # noqa: A002  the field's name
-        plain = Session(id, known.generation, gateway, known.jid, known.peer)
-        plain.number = known.number
-        plain.note = known.note
-        plain.since = known.since
-        session = self._service.restore(plain)
-        session.kept = self._keeper.journal
-        self._sessions[id] = session
-        return session
-
-    def _restore_kept(self, kept: Iterable[Kept], answered: set[str]) -> None:
-        """Take in sessions whose gateways are gone, and bring the rows of the others up to date."""
-        news = set(self._sessions)
-        taken = {session.jid for session in self._sessions.values() if not session.replaced}
-        for row in kept:
-            session, state = self._sessions.get(row.session), row.state
-            if session is not None:
-                session.stored = bool(row.copies)
-                self._keeper.had(session, ALL)
-                if (state.gateway, state.generation, state.note) == (session.gateway, session.generation, session.note):
-                    news.discard(row.session)
-            elif row.session in self._ended or state.gateway in answered:
-                self._keeper.ended(row.session)
-            elif self._waiting.can_wait(row) and state.jid not in taken:
-                self._waiting.restore(self._made(state, row.session, state.gateway), row)
-            else:
-                self._waiting.end_kept(row)
-        for new in news:
-            self._keeper.changed(self._sessions[new])
-
-    def _catch_up(self, session: S, left: SessionSnapshot, gateway: str, turn: Turn) -> None:
-        """The session was just going on elsewhere: the gateway that it left lets go, once the other one has what only this one had."""
-        number = session.number
-        missing = [copy for copy in left.copies if copy.number > number]
-        session.holds(missing)
-        if missing:
-            session.number = missing[-1].number
-            self._output.again(session, turn, after=number)
-        self._output.let_go(left.session, gateway, left.generation, turn)
 
     def _forget_seen(self) -> None:
         """Drop what was kept against repeats of an earlier owner's work, when none can come any more."""
@@ -224,7 +163,7 @@ class ShardOwner(Generic[S]):
     def settle(self) -> None:
         """Acknowledge the turns that are over, in the order in which they began, after their gateways were told."""
         turns = self._turns
-        self._tell_handled()
+        self._telling.tell(self._turns)
         while turns and turns[0].pending == 0:
             turn = turns.popleft()
             self._output.acked = turn.mark
@@ -232,55 +171,6 @@ class ShardOwner(Generic[S]):
                 turn.batch.ack()
         if self._remembers_until is not None:
             self._forget_seen()
-
-    def _tell_handled(self) -> None:
-        """Tell the gateways what is done, before the broker: what it forgets, the next owner must know from somebody."""
-        over: list[Turn] = []
-        for turn in self._turns:
-            if turn.told:
-                continue
-            if turn.pending or self._output.dead:
-                break
-            turn.told = True
-            if turn.handled:
-                over.append(turn)
-        if not over:
-            return
-        gateways: dict[str, dict[str, int]] = {}
-        for turn in over:
-            for session_id, (asked, n) in turn.handled.items():
-                session = self._sessions.get(session_id)
-                gateway = asked if session is None else session.gateway  # where it has gone on meanwhile
-                gateways.setdefault(gateway, {})[session_id] = n
-        receipt = Turns(over)
-        for gateway, sessions in gateways.items():
-            if self._keeper.journal:
-                self._keeper.handled(sessions)
-            else:
-                self._tell_gateway(gateway, sessions, receipt)
-
-    def _tell_gateway(self, gateway: str, sessions: dict[str, int], receipt: Turns) -> None:
-        for session_id, n in sessions.items():
-            session = self._sessions.get(session_id)
-            if session is not None:
-                session.handled = n
-                if not gateway:
-                    self._keeper.handled_for(session, n, receipt)
-        if gateway:
-            self._output.handled(gateway, tuple(sessions.items()), receipt)
-
-    def _told(self, handled: dict[str, int]) -> None:
-        """It is committed that all this is handled, with what it caused: tell the clients."""
-        gateways: dict[str, dict[str, int]] = {}
-        for session_id, n in handled.items():
-            session = self._sessions.get(session_id)
-            if session is not None:
-                session.handled = n
-                gateways.setdefault(session.gateway, {})[session_id] = n
-                self._resumption.told(session)
-        for gateway, sessions in gateways.items():
-            if gateway:
-                self._output.handled(gateway, tuple(sessions.items()), None)
 
     @property
     def oldest(self) -> int | None:
@@ -413,12 +303,9 @@ class ShardOwner(Generic[S]):
         if message.origin.n <= self._ended.get(session, 0):
             self._drop("repeat")
             return False
-        newest = self._newest.get(message.gateway)
-        if newest is not None and session not in self._sessions and session not in self._bound_before[message.gateway]:
-            counter = int(session.rpartition(".")[2])
-            if counter <= newest:  # it was over before this owner began
-                self._drop("repeat")
-                return False
+        if self._restoring.was_over(message.gateway, session):
+            self._drop("repeat")
+            return False
         if self._asked.get(session, 0) >= message.origin.n:  # done again it would take the resource from who has it by now
             self._drop("repeat")
             return False
