@@ -15,7 +15,6 @@ from aldis.core.contracts import operation
 from aldis.core.contracts.accounts import AccountExists, AccountExistsRequest
 from aldis.core.contracts.base import Message
 from aldis.core.contracts.envelope import Envelope, Flag, Kind, trace_of
-from aldis.core.contracts.resumption import Enable, Resume
 from aldis.core.contracts.services import Announce, WhoIsThere
 from aldis.core.contracts.sessions import Bind, SessionEnd
 from aldis.core.policy import Policy
@@ -94,7 +93,8 @@ class UserShard:
         self._iqs = Iqs(shard, registry)
         self._subscriptions = Subscriptions(shard, changes)
         self._binding = Binding(shard, self._messages, self._iqs, self._presences)
-        self._resumption = Resumption(shard, self._binding, tools.resume_seconds)
+        resumption = Resumption(shard, self._binding, tools.resume_seconds)
+        self.resumable, self.may_resume = resumption.resumable, resumption.may_resume
         self._accounts = AccountEvents(shard, self._binding, changes)
         output.overflown = self._overflown
 
@@ -111,14 +111,6 @@ class UserShard:
     def bind(self, message: Bind, _: object, turn: Turn) -> Result:
         """Give a session its resource, or refuse."""
         return self._binding.bind(message, turn)
-
-    def resumable(self, session: UserSession, message: Enable) -> tuple[str, int]:
-        """By which token, and for how long, the session can be resumed."""
-        return self._resumption.resumable(session, message)
-
-    def may_resume(self, session: UserSession, message: Resume) -> bool:
-        """May this client go on with the session?"""
-        return self._resumption.may_resume(session, message)
 
     def from_session(self, session: UserSession, stanza: Envelope, turn: Turn) -> Result:
         """Handle what a session's client sent."""
