@@ -106,3 +106,11 @@ def test_migrate_does_what_its_check_announced(site: Site) -> None:
 
 def test_migrations_can_be_checked_while_a_server_runs(running: tuple[Site, Server]) -> None:
     assert running[0].json("migrate", "--check") == {"ok": True, "pending": []}
+
+
+def test_an_account_is_traced_on_request(running: tuple[Site, Server]) -> None:
+    site, server = running
+    assert "is logged for 5 s" in site.aldis("trace", "juliet@localhost", "--seconds", "5").stdout
+    server.wait_for("trace.begun account=juliet@localhost")
+    assert site.json("trace", "juliet@localhost", "--seconds", "0")["seconds"] == 0
+    server.wait_for("trace.ended account=juliet@localhost")

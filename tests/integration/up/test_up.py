@@ -14,7 +14,7 @@ import pytest
 
 from aldis.core.testing.actor import Actor
 from tests.integration.launched import free_port
-from tests.integration.up.site import UpSite
+from tests.integration.up.site import Running, UpSite
 from tests.support.postgres import Cluster, shared
 from tests.support.rabbit import Rabbit
 
@@ -49,6 +49,7 @@ async def test_two_clients_on_two_gateways_chat_and_a_killed_router_comes_back(s
         await says(romeo, juliet, "My dear?")
 
         await status_tells_everything(site)
+        await a_stanza_is_followed(site, up, juliet, romeo)
 
         os.kill(up.child("router.1"), signal.SIGKILL)
         await says(juliet, romeo, "Still there?")
@@ -87,6 +88,18 @@ async def status_tells_everything(site: UpSite) -> None:
     assert status["database_problem"] is None
     text = (await asyncio.to_thread(site.aldis, "status")).stdout
     assert re.search(r"shard +0: epoch \d+, owner router\.[12], \d sessions, \d copies held \(\d+ bytes\), .*0 waiting", text)
+
+
+async def a_stanza_is_followed(site: UpSite, up: Running, juliet: Actor, romeo: Actor) -> None:
+    await asyncio.to_thread(site.aldis, "trace", "juliet@localhost", "--seconds", "30")
+    await says(juliet, romeo, "Who follows me?")
+    await says(romeo, juliet, "Nobody follows Romeo")
+    (trace,) = set(re.findall(r"stanza\.hop.*trace=(\S+)", up.log()))
+    events = (await asyncio.to_thread(site.json, "trace", trace, str(up.errors)))["events"]
+    assert [event["hop"] for event in events] == ["from client", "sender", "recipient", "to client"]
+    assert events[0]["process"] == "gateway.1"
+    assert events[-1]["process"] == "gateway.2"
+    assert "Who follows me" not in up.log()
 
 
 def wait_until_ready(site: UpSite) -> None:

@@ -41,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", "tell how the running server is")
     status.add_argument("--sessions", action="store_true", help="list the sessions; with --json they are always listed")
     _dead(_command(commands, "dead", "look after what was put aside on the broker, since nobody could handle it"))
+    trace = _command(commands, "trace", "follow one stanza through the logs, or have an account's stanzas logged for a while")
+    trace.add_argument("what", metavar="ID|ACCOUNT", help="trace= of a line in the log, or an account such as juliet@example.org")
+    trace.add_argument("files", nargs="*", type=Path, metavar="FILE", help="logs of all processes; else standard input")
+    trace.add_argument("--seconds", type=int, default=60, metavar="N", help="for how long the account's stanzas are logged; 0 ends it")
     _command(commands, "version", "print the version")
     return top
 

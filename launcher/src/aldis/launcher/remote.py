@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 from aldis.core.bus.amqp.address import CannotConnect, parse
 from aldis.core.bus.amqp.bus import AmqpBus
 from aldis.core.bus.amqp.hooks import Hooks
-from aldis.core.bus.names import incarnation
+from aldis.core.bus.names import OPERATION, incarnation
 from aldis.core.bus.port import Bus, BusError
+from aldis.core.contracts.operation import Trace
 from aldis.core.service.logging import make_logger
 from aldis.core.service.settings import show
 from aldis.core.shards.members import Owned
@@ -54,6 +55,17 @@ async def _with_bus(settings: AldisSettings, work: Callable[[Bus], Awaitable[T]]
 def user(settings: AldisSettings, question: Mapping[str, Any]) -> Answer:
     """`aldis user`."""
     return with_bus(settings, lambda bus: Accounts(bus).answer(question))
+
+
+def trace(settings: AldisSettings, account: str, seconds: int) -> Answer:
+    """`aldis trace ACCOUNT`."""
+
+    async def work(bus: Bus) -> Answer:
+        bus.broadcast(OPERATION, Trace(account=account, seconds=seconds))
+        _ = await site.ask(bus, sessions=False)  # who has answered has heard what was said before
+        return {"ok": True, "account": account, "seconds": seconds}
+
+    return with_bus(settings, work)
 
 
 def status(settings: AldisSettings, *, sessions: bool, children: list[dict[str, Any]] | None) -> Answer:

@@ -19,6 +19,7 @@ from aldis.launcher.explain import explained
 from aldis.launcher.failure import Failure
 from aldis.launcher.report import Report
 from aldis.launcher.settings import AldisSettings, check_shards
+from aldis.launcher.tracing import Tracing
 from aldis.launcher.version import installed
 from aldis.launcher.welcome import Welcome, command_line
 
@@ -38,7 +39,9 @@ def serve(settings: AldisSettings, options: argparse.Namespace) -> int:
         house = OneProcess(host)
         report = Report(house)
         accounts = Accounts(house.buses.connect("o"))
-        control = ControlServer(settings.data_dir, {"user": accounts.answer, "status": report.answer}, log)
+        tracing = Tracing(house.buses.connect("o"))
+        handlers = {"user": accounts.answer, "status": report.answer, "trace": tracing.answer}
+        control = ControlServer(settings.data_dir, handlers, log)
         welcome = Welcome(report, command_line(options.config), sys.stdout, as_json=options.json)
         return [*house.parts, control, welcome]
 

@@ -31,6 +31,8 @@ class Flag(IntFlag):
     """The children are sealed to the directory's key, because they hold a password."""
     COPIED = 32
     """It went to several of the account's sessions at once."""
+    TRACED = 64
+    """Every process on its way logs it, since an operator follows what its sender sends."""
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,3 +66,16 @@ def trace_of(envelope: Envelope) -> str:
         return envelope.trace
     digest = hashlib.blake2b(f"{envelope.origin.session}/{envelope.origin.n}".encode(), digest_size=24).hexdigest()
     return f"00-{digest[:32]}-{digest[32:]}-01"
+
+
+def told(envelope: Envelope) -> dict[str, str]:
+    """What a line about a stanza says of it: never what its sender wrote."""
+    kind = Kind(envelope.kind).name.lower()
+    return {
+        "trace": trace_of(envelope),
+        "kind": kind,
+        "type": envelope.type,
+        "id": envelope.id,
+        "sender": envelope.sender,
+        "to": envelope.to,
+    }

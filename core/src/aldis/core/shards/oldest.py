@@ -1,5 +1,6 @@
 """How long the oldest work of each shard has been under way, found by looking now and then: nothing is timed for each batch."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -25,6 +26,12 @@ class Oldest:
             shard: before[shard] if shard in before and before[shard][0] == place else (place, now)
             for shard, place in self._working().items()
         }
+
+    async def keep(self) -> None:
+        """Look again and again."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK)
 
     def seconds(self, shard: int) -> float:
         """How long the shard's oldest turn has been the oldest; 0 if it has none, or a new one."""

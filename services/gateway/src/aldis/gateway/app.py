@@ -13,7 +13,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from aldis.core.bus import Bus, Subscription
-from aldis.core.bus.names import gateway_queue
+from aldis.core.bus.names import OPERATION, gateway_queue
+from aldis.core.contracts.base import Message
+from aldis.core.contracts.operation import Trace
 from aldis.core.service.clock import Clock
 from aldis.core.service.logging import Logger
 from aldis.core.shards.hub import Hub
@@ -119,6 +121,7 @@ class Gateway:
         self._board: Board | None = None
         self._hub: Hub | None = None
         self._subscription: Subscription | None = None
+        self._ear: Subscription | None = None
         self._servers: list[asyncio.Server] = []
         self._ports = Ports(0, 0)
         self._chores: list[asyncio.Task[None]] = []
@@ -141,6 +144,7 @@ class Gateway:
         await self._bus.declare(hub.queue, exclusive=True)
         self._subscription = await self._bus.consume(hub.queue, hub)
         await self._membership.join(hub.queue)
+        self._ear = await self._bus.listen(OPERATION, self._heard)
         await self._listen(board)
         loop = board.loop
         self._chores = [
@@ -159,11 +163,21 @@ class Gateway:
             chore.cancel()
         if self._board is not None:
             await self._send_off(self._board)
-        if self._subscription is not None:
-            await self._subscription.cancel()
+        for subscription in (self._subscription, self._ear):
+            if subscription is not None:
+                await subscription.cancel()
         if self._hub is not None:
             await self._membership.leave()
-        self._servers, self._chores, self._subscription, self._hub = [], [], None, None
+        self._servers, self._chores, self._subscription, self._ear, self._hub = [], [], None, None, None
+
+    def _heard(self, message: Message) -> None:
+        """What an operator says to all processes."""
+        if isinstance(message, Trace) and self._board is not None:
+            self._board.traced.begin(message.account, message.seconds, self._board.loop.time())
+            if message.seconds:
+                self._log.info("trace.begun", account=message.account, seconds=message.seconds)
+            else:
+                self._log.info("trace.ended", account=message.account)
 
     async def reload(self) -> None:
         """Read the certificate again (SIGHUP); raises `CertificateProblem`, and then the old one stays."""

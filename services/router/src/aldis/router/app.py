@@ -14,7 +14,7 @@ from aldis.core.bus.port import Bus, BusError, Subscription
 from aldis.core.contracts import operation
 from aldis.core.contracts.accounts import AccountExists, AccountExistsRequest
 from aldis.core.contracts.base import Message
-from aldis.core.contracts.envelope import Envelope, Flag, Kind, trace_of
+from aldis.core.contracts.envelope import Envelope, Flag, Kind, told, trace_of
 from aldis.core.contracts.services import Announce, WhoIsThere
 from aldis.core.contracts.sessions import Bind, SessionEnd
 from aldis.core.policy import Policy
@@ -22,11 +22,12 @@ from aldis.core.service.clock import Clock
 from aldis.core.service.logging import Logger
 from aldis.core.service.metrics import Level, Tally
 from aldis.core.service.process import Process
+from aldis.core.shards import report
 from aldis.core.shards.kept import Records
 from aldis.core.shards.leases import Pace
 from aldis.core.shards.mailbox import Result
 from aldis.core.shards.means import Means
-from aldis.core.shards.oldest import LOOK, Oldest
+from aldis.core.shards.oldest import Oldest
 from aldis.core.shards.output import Output
 from aldis.core.shards.ownership import Ownership
 from aldis.core.shards.registry import SqlRegistry
@@ -59,6 +60,8 @@ MESSAGE: Final = int(Kind.MESSAGE)
 PRESENCE: Final = int(Kind.PRESENCE)
 BROADCAST: Final = frozenset({"", "unavailable"})
 BAD_TO: Final = int(Flag.BAD_TO)
+TRACED: Final = int(Flag.TRACED)
+SELDOM: Final = BAD_TO | TRACED
 PATIENCE: Final = 3.0
 """Seconds that the directory has to tell whether there is an account."""
 REMEMBERED: Final = 10_000
@@ -114,8 +117,8 @@ class UserShard:
 
     def from_session(self, session: UserSession, stanza: Envelope, turn: Turn) -> Result:
         """Handle what a session's client sent."""
-        if stanza.flags & BAD_TO:
-            raise JidMalformed("the `to` address is no JID")  # RFC 6120 §8.3.3.8
+        if stanza.flags & SELDOM:
+            self._seldom(stanza)
         if stanza.kind == MESSAGE:
             self._messages.sent(stanza, turn)
             return None
@@ -133,8 +136,16 @@ class UserShard:
         ended.replaced = True
         return self.from_session(ended, stanza, turn)
 
+    def _seldom(self, stanza: Envelope) -> None:
+        if stanza.flags & TRACED:
+            self._shard.tools.log.info("stanza.hop", hop="sender", **told(stanza))
+        if stanza.flags & BAD_TO:
+            raise JidMalformed("the `to` address is no JID")  # RFC 6120 §8.3.3.8
+
     def routed(self, account: str, stanza: Envelope, turn: Turn) -> Result:
         """Handle a stanza for one of the shard's accounts."""
+        if stanza.flags & TRACED:
+            self._shard.tools.log.info("stanza.hop", hop="recipient", account=account, **told(stanza))
         if stanza.kind == MESSAGE:
             self._messages.received(account, stanza, turn)
             return None
@@ -337,7 +348,7 @@ class Router:
         self._bus.broadcast(ANNOUNCE, WhoIsThere())
         await ownership.start()
         _ = self._process.spawn("router progress", self._watch(ownership.runner))
-        _ = self._process.spawn("router oldest work", self._look())
+        _ = self._process.spawn("router oldest work", self._oldest.keep())
         _ = self._process.spawn("router shards", ownership.run())
 
     async def stop(self) -> None:
@@ -360,26 +371,9 @@ class Router:
                 self._log.error("shard.stands-still", shards=sorted(standing))
             self._process.readiness.set("router progress", reason)
 
-    async def _look(self) -> None:
-        while True:
-            self._oldest.look()
-            await asyncio.sleep(LOOK)
-
     def shards(self) -> tuple[operation.Shard, ...]:
         """How each shard is that this router owns, for `aldis status`."""
-        running = self.runner.running if self.runner is not None else {}
-        return tuple(
-            operation.Shard(
-                shard,
-                owned.output.epoch,
-                sessions=len(owned.sessions),
-                turns=owned.owner.turns,
-                oldest_seconds=round(self._oldest.seconds(shard), 3),
-                held=sum(len(session.held) for session in owned.sessions.values()),
-                held_bytes=sum(session.held_bytes for session in owned.sessions.values()),
-            )
-            for shard, owned in sorted(running.items())
-        )
+        return report.shards(self.runner.running if self.runner is not None else {}, self._oldest)
 
     def users(self) -> dict[str, list[UserSession]]:
         """The sessions of every account that has one, for `aldis status`."""

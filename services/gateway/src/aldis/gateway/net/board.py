@@ -12,6 +12,7 @@ from aldis.core.xmpp.errors.stream import StreamError
 from aldis.core.xmpp.stream.settings import C2sSettings
 from aldis.gateway.context import Context
 from aldis.gateway.domain.admission import Admission
+from aldis.gateway.domain.traced import Traced
 from aldis.gateway.net.certificates import CertificateStore
 from aldis.gateway.net.figures import Figures
 from aldis.gateway.net.tls_gate import HandshakeGate
@@ -70,6 +71,7 @@ class Board:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     waiting: dict[str, set[Connection]] = field(default_factory=dict)
     """Connections that are not read, by the queue that has enough to do."""
+    traced: Traced = field(default_factory=Traced)
     stanza_seconds: float = 0.0
     """What a stanza costs a session's bucket; 0 for nothing."""
     byte_seconds: float = 0.0

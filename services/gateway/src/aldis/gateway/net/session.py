@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Final
 
-from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.envelope import Envelope, Flag, told
 from aldis.core.shards.link import Link
 from aldis.core.xmpp.errors.stream import ConnectionTimeout, InternalServerError, StreamError, SystemShutdown
 from aldis.core.xmpp.jid import Jid
@@ -19,6 +19,7 @@ from aldis.gateway.net.board import Board
 from aldis.gateway.net.management import Management
 from aldis.gateway.net.wire import Hold, Wire
 
+TRACED: Final = int(Flag.TRACED)
 REST_AFTER: Final = 10.0
 """Seconds of silence after which a session holds no parser."""
 BROKEN: Final = (ConnectionTimeout, InternalServerError, SystemShutdown)
@@ -103,6 +104,8 @@ class SessionWire(Wire):
         out.append(data)
         self._given += 1
         self.board.figures.given[stanza.kind].n += 1
+        if stanza.flags & TRACED:
+            self._log("stanza.hop", hop="to client", **{**told(stanza), "to": to})
         managed = self._managed
         if managed is not None and managed.gives():
             out.append(REQUEST)
@@ -195,20 +198,24 @@ class SessionWire(Wire):
         hub = self.board.hub
         taken = self.board.figures.taken
         jid, account = link.jid, link.account
+        traced = self.board.traced
+        marked = TRACED if traced.accounts and traced.has(account, self.board.loop.time()) else 0
         for frame in frames:
             name = frame.name
             if frame.ns != CLIENT:
                 if not self._take_management(frame, link):
                     return
                 continue
-            flags = 0
+            flags = marked
             if name == "presence" and "to" not in frame.attrs:
-                flags = int(hub.presence_flags(link, frame.attrs.get("type", "")))
+                flags |= int(hub.presence_flags(link, frame.attrs.get("type", "")))
             stanza = inbound(frame, jid, account, hub.origin(link), flags)
             if name == "iq" and holds_password(frame) and (stanza.to == account or stanza.to in self.board.streams.domains):
                 stanza = sealed(stanza, self.board.context.directory.seal_payload(account, stanza.children))
             hub.publish(link, stanza)
             taken[name].n += 1
+            if marked:
+                self._log("stanza.hop", hop="from client", **told(stanza))
 
     def _take_management(self, frame: Frame, link: Link) -> bool:
         """Handle an element of XEP-0198; False if it ends the stream."""
