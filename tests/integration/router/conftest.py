@@ -24,7 +24,9 @@ from aldis.core.shards.leases import Pace
 from aldis.core.shards.link import Link, Uncounted
 from aldis.core.shards.means import Means
 from aldis.core.shards.members import GATEWAY
+from aldis.core.shards.membership import Membership
 from aldis.core.shards.registry import SqlRegistry
+from aldis.core.shards.seat import Seat
 from aldis.core.shards.store import migrations as shards_migrations
 from aldis.core.storage import Database
 from aldis.core.storage.migrations import migrate
@@ -136,6 +138,7 @@ class Cluster:
         self.database = Database(f"sqlite:///{path / 'aldis.db'}", durable=False)
         self.routers: list[Router] = []
         self.hubs: list[Hub] = []
+        self.seats: list[Seat] = []
         self.policy = Switch()
         self.disabled: set[str] = set()
         self._moves: set[asyncio.Task[None]] = set()
@@ -150,14 +153,22 @@ class Cluster:
         registry = SqlRegistry(self.database)
         for n in range(hubs):
             bus = self.broker.connect(f"g{n}")
-            queue = gateway_queue(bus.incarnation)
-            await bus.declare(queue, exclusive=True)
+            queue = gateway_queue(bus.incarnation, bus.connection)
             hub = Hub(Means(bus, self.shards, SystemClock.now, SystemClock.time, self.dropped.append, structlog.get_logger()), queue)
-            await bus.consume(queue, hub)
-            await registry.join(bus.incarnation, GATEWAY, queue)
+            seat = Seat(bus, hub, Membership(registry, bus, GATEWAY, structlog.get_logger()), structlog.get_logger())
+            await seat.take()
+            self.seats.append(seat)
             self.hubs.append(hub)
+        if self.pace is not None:
+            _ = self.process.spawn("leases", self._keep_leases(self.pace))
         for _ in range(routers):
             await self.add_router()
+
+    async def _keep_leases(self, pace: Pace) -> None:
+        while True:
+            await asyncio.sleep(pace.beat)
+            for seat in self.seats:
+                await seat.keep()
 
     async def add_router(self, database: Database | None = None) -> Router:
         """One more router, which joins the others."""

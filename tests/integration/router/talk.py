@@ -34,7 +34,10 @@ class Talk:
             for sender, receiver in ((one, other), (other, one)):
                 sender.sends("message", "chat", receiver.jid, f"<body>{self.sent}</body>")
             for client in self.pair:
-                await client.until(lambda client=client: self._has(client), self._patience)
+                try:
+                    await client.until(lambda client=client: self._has(client), self._patience)
+                except TimeoutError:
+                    raise AssertionError(f"{client.jid} waits for {self.sent}: {one.got[-3:]}, {other.got[-3:]}") from None
             self.longest = max(self.longest, time.perf_counter() - began)
             await asyncio.sleep(0.01)
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 import msgspec
 
-from aldis.core.contracts import accounts, bus, operation, resumption, services, sessions, shards
+from aldis.core.contracts import accounts, bus, operation, rejoin, resumption, services, sessions, shards
 from aldis.core.contracts.base import Message
 
 Known = (
@@ -50,6 +50,8 @@ Known = (
     | services.WhoIsThere
     | services.IqRequest
     | services.IqResult
+    | rejoin.Rejoin
+    | rejoin.Aside
     | shards.ShardMoved
     | shards.MembersChanged
     | bus.Pace

@@ -122,9 +122,10 @@ class ResumeFailed(Message, frozen=True, kw_only=True, tag="resume-failed"):
 
 
 class LetGo(Message, frozen=True, kw_only=True, tag="let-go"):
-    """The session goes on elsewhere: close this generation's stream, without ending the session."""
+    """The session goes on elsewhere, or is over: close this generation's stream, without ending the session."""
 
     shard: int
     epoch: int
     session: str
     generation: int
+    over: bool = False

@@ -13,6 +13,7 @@ from aldis.core.bus.names import router_queue
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.base import Message, Origin
 from aldis.core.contracts.envelope import Envelope, Flag, Kind
+from aldis.core.contracts.rejoin import Rejoin
 from aldis.core.contracts.resumption import Enabled, LetGo, Resumed, ResumeFailed
 from aldis.core.contracts.sessions import (
     Bind,
@@ -26,6 +27,7 @@ from aldis.core.contracts.sessions import (
     Recipient,
     Returned,
     SessionEnd,
+    SessionSnapshot,
     Takeover,
     TakeoverAnswer,
     Written,
@@ -36,6 +38,9 @@ from aldis.core.shards.means import Means
 from aldis.core.shards.slots import shard_of
 
 PRESENCE: Final = int(Kind.PRESENCE)
+CUT_OFF: Final = "the server was cut off from itself; connect again"
+REJOIN_AT_ONCE: Final = 64
+"""Sessions in one message."""
 REPORT_AFTER: Final = 256
 """Stanzas to clients after which the shards are told what is on the sockets, without waiting for the timer."""
 
@@ -56,7 +61,6 @@ class Hub:
 
     def __init__(self, means: Means, queue: str) -> None:
         self._bus = means.bus
-        self.queue = queue
         self._count = means.shards
         self._now = means.now
         self.wall = means.wall
@@ -69,9 +73,12 @@ class Hub:
         self._counter = 0
         self._unreported: set[Link] = set()
         self._since_report = 0
+        self.cut_off: Callable[[], None] = lambda: None
+        """Called when the queue is gone."""
         self.flush: Callable[[], None] = lambda: None
         """Called after each batch, so that what it wrote goes out together."""
-        self.resumption = resumption = LinkResumption(means.bus, queue, self._links, self._ended, means.drop, means.now)
+        self.resumption = resumption = LinkResumption(means.bus, self._links, self._ended, means.drop, means.now)
+        resumption.queue = self.queue = queue
         resumption.opened, resumption.forgotten = self._open, self._forget
 
     # --- from clients
@@ -208,9 +215,30 @@ class Hub:
         batch.ack()
 
     def lost(self) -> None:
-        """The queue is gone with the connection to the bus; sessions can't be told from dead ones any more."""
+        """The queue is gone with the connection to the bus: sessions wait for `rejoin`."""
+        self.cut_off()
+
+    def rejoin(self, queue: str) -> None:
+        """There is another queue: tell every shard which sessions are here, and what each has.
+
+        A stream that waits for an answer, which was lost with the queue, is closed.
+        """
+        self.resumption.queue = self.queue = queue
+        for link in [link for link in self._links.values() if link.binding or link.resuming]:
+            link.client.close("internal-server-error", CUT_OFF)
+        sessions: dict[str, list[SessionSnapshot]] = {}
+        seen = [self._seen(shard.recent) for shard in self._shards]
+        for link in self._links.values():
+            if link.jid:
+                sessions.setdefault(link.queue, []).append(snapshot(link, tuple(seen[link.shard].get(link.id, ()))))
+        for shard, snapshots in sessions.items():
+            for start in range(0, len(snapshots), REJOIN_AT_ONCE):
+                self._bus.publish(shard, Rejoin(gateway=queue, sessions=tuple(snapshots[start : start + REJOIN_AT_ONCE])))
+
+    def give_up(self) -> None:
+        """The bus stays away: close the streams; those that can be resumed are kept."""
         for link in list(self._links.values()):
-            link.client.close("internal-server-error", "The server lost its bus; connect again.")
+            link.client.close("internal-server-error", CUT_OFF)
 
     def _deliver(self, message: Deliver) -> None:
         shard = self._shards[message.shard]

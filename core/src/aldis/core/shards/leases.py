@@ -16,7 +16,7 @@ class Pace:
 
     beat: float = 2.0
     """Between two renewals of a lease."""
-    look: float = 0.5
+    look: float = 0.4
     """Between two looks at whose queue is there: what a process that is killed stalls its shards for, but for the take-over."""
     lease: float = 10.0
     """After which a process that does not renew counts as dead, if the bus does not say so earlier."""

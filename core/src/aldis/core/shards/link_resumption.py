@@ -10,6 +10,7 @@ from aldis.core.contracts.sessions import SessionSnapshot
 from aldis.core.shards.link import Client, Ended, Link
 
 ELSEWHERE: Final = "the session goes on with another stream"
+OVER: Final = "the session ended while the server was cut off from itself; connect again"
 
 
 class LinkResumption:
@@ -18,14 +19,14 @@ class LinkResumption:
     def __init__(
         self,
         bus: Bus,
-        queue: str,
         links: dict[str, Link],
         ended: Mapping[str, Ended],
         drop: Callable[[str], None],
         now: Callable[[], float],
     ) -> None:
         self._bus = bus
-        self._queue = queue
+        self.queue = ""
+        """The gateway's, where answers go."""
         self._links = links
         self._ended = ended
         self._drop = drop
@@ -54,7 +55,7 @@ class LinkResumption:
             link.queue,
             Resume(
                 origin=Origin(link.id, link.n),
-                gateway=self._queue,
+                gateway=self.queue,
                 account=link.account,
                 session=session,
                 token=token,
@@ -132,13 +133,13 @@ class LinkResumption:
         if link is None or link.generation != message.generation:
             self._drop("no-session")
             return
-        self._forget(link)
+        self._forget(link, over=message.over)
 
-    def _forget(self, link: Link) -> None:
-        """Close the stream of a session that goes on with another one."""
+    def _forget(self, link: Link, *, over: bool = False) -> None:
+        """Close the stream of a session that goes on with another one, or is over."""
         del self._links[link.id]
         self.forgotten(link)
-        link.client.close("conflict", ELSEWHERE)
+        link.client.close("internal-server-error" if over else "conflict", OVER if over else ELSEWHERE)
 
 
 def snapshot(link: Link, seen: tuple[tuple[str, int, str], ...]) -> SessionSnapshot:

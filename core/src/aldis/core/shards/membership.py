@@ -17,23 +17,28 @@ class Membership:
         self._kind = kind
         self._log = log
         self._queue = ""
+        self._stale = False
+        """The row does not name the present queue yet."""
         self._failing = False
         self.id = bus.incarnation
 
     async def join(self, queue: str, kind: str | None = None) -> None:
         """Enter it, or its new queue or kind."""
         self._kind = kind or self._kind
+        self._queue, self._stale = queue, True
         await self._rolls.join(self.id, self._kind, queue)
-        self._queue = queue
+        self._stale = False
         self._bus.broadcast(SHARDS, MembersChanged())
 
     async def renew(self) -> None:
         """Renew the lease; entered again if somebody took it for dead."""
-        if self._queue and not await self._rolls.renew(self.id):
+        if self._queue and (self._stale or not await self._rolls.renew(self.id)):
             await self.join(self._queue)
 
-    async def keep(self) -> None:
-        """Renew it if the database is there; while it is not, nobody's lease lapses."""
+    async def keep(self, queue: str = "") -> None:
+        """Renew it, or enter it under another queue, if the database is there; while it is not, nobody's lease lapses."""
+        if queue:
+            self._queue, self._stale = queue, True
         try:
             await self.renew()
         except StorageUnavailable as error:

@@ -235,9 +235,9 @@ class Output:
         answer = ResumeFailed(shard=self.shard, epoch=self.epoch, session=origin.session, n=origin.n, condition=condition, h=h, sent=sent)
         self._tell(request.gateway, answer, turn)
 
-    def let_go(self, session: str, gateway: str, generation: int, turn: Turn) -> None:
-        """Have a gateway close a stream whose session goes on elsewhere."""
-        self._tell(gateway, LetGo(shard=self.shard, epoch=self.epoch, session=session, generation=generation), turn)
+    def let_go(self, session: str, gateway: str, generation: int, turn: Turn, *, over: bool = False) -> None:
+        """Have a gateway close a stream whose session goes on elsewhere, or is over."""
+        self._tell(gateway, LetGo(shard=self.shard, epoch=self.epoch, session=session, generation=generation, over=over), turn)
 
     def again(self, session: Session, turn: Turn, *, after: int = 0) -> None:
         """Send once more what the session is not known to have, under its numbers."""

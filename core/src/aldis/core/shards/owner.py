@@ -11,8 +11,11 @@ from typing import Any, Generic, cast
 from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
 from aldis.core.contracts.base import Message, Origin
+from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.rejoin import Aside, Left, Rejoin
 from aldis.core.contracts.resumption import Enable, Resume
 from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, TakeoverAnswer, Written
+from aldis.core.shards.aside import left
 from aldis.core.shards.fenced import Fenced
 from aldis.core.shards.keeper import Keeper
 from aldis.core.shards.kept import Kept, Records
@@ -22,7 +25,9 @@ from aldis.core.shards.output import Output
 from aldis.core.shards.peers import Peers
 from aldis.core.shards.refusing import Refusing
 from aldis.core.shards.restoring import Restoring
+from aldis.core.shards.returning import Returning
 from aldis.core.shards.service import ShardService
+from aldis.core.shards.session_rejoin import Rejoining
 from aldis.core.shards.session_resumption import SessionResumption, came_in_time
 from aldis.core.shards.sessions import S, Session, Sessions
 from aldis.core.shards.telling import Telling
@@ -58,8 +63,7 @@ class ShardOwner(Generic[S]):
         """Up to which n each was handled."""
         self._asked: dict[str, int] = {}
         """By session: which bind was taken last under this owner."""
-        self._came_back: OrderedDict[tuple[str, int, int, str, str, str], float] = OrderedDict()
-        """What gateways gave back, with the time at which it came."""
+        self._returning = Returning(means.bus.repeats_for, means.now)
         self._peers = Peers(means.bus.repeats_for, means.now)
         self._remembers_until: float | None = None
         self._early: deque[Batch] | None = deque()
@@ -74,6 +78,10 @@ class ShardOwner(Generic[S]):
         self._restoring = Restoring(output, service, self._sessions, self._ended, keeper, self._waiting)
         self._gone: set[str] = set()
         """Queues of gateways that died."""
+        self._rejoining = Rejoining(output, self._sessions, self._ended, self._restoring, keeper, self._waiting)
+        self._rejoining.restored, self._rejoining.give_back = self._remember, self._give_back
+        self.aside: tuple[Left, ...] = ()
+        """When it was lost: copies for the next owner."""
         self.mailboxes = output.mailboxes = Mailboxes(self._failed)
         output.routed = service.routed
 
@@ -89,8 +97,27 @@ class ShardOwner(Generic[S]):
         self._turns.append(turn)
         self._restoring.restore(answers, kept, turn)
         turn.release()
+        self._rejoining.began()
         if answers:
-            self._remembers_until = self._now() + self._repeats_for
+            self._remember()
+
+    def take_aside(self, left: Iterable[Left], *, successor: bool) -> None:
+        """Take over what an earlier owner held; `successor` if nobody owned the shard in between."""
+        turn = Turn(self, None, self._mark)
+        self._turns.append(turn)
+        self._rejoining.aside(left, turn, successor=successor)
+        turn.release()
+
+    def _remember(self) -> None:
+        self._remembers_until = self._now() + self._repeats_for
+
+    def _give_back(self, account: str, stanza: Envelope) -> None:
+        """Have an account decide what becomes of a stanza that a session of its did not get."""
+        if not self._output.dead:
+            turn = Turn(self, None, self._mark)
+            self._turns.append(turn)
+            self.mailboxes.post(account, self._service.returned, account, stanza, turn)
+            turn.release()
 
     def _forget_seen(self) -> None:
         """Drop what was kept against repeats of an earlier owner's work, when none can come any more."""
@@ -157,6 +184,8 @@ class ShardOwner(Generic[S]):
 
     def lost(self) -> None:
         """The queue is somebody else's: forget everything, send nothing more."""
+        if self._repeats_for and not self._output.dead:
+            self.aside = left(self._sessions.values(), self._turns) + self._rejoining.waiting
         self.discard()
         self._lost()
 
@@ -188,6 +217,7 @@ class ShardOwner(Generic[S]):
         self.mailboxes.close()
         self._keeper.close()
         self._waiting.close()
+        self._rejoining.close()
         self._sessions.clear()
 
     @property
@@ -244,13 +274,14 @@ class ShardOwner(Generic[S]):
     def _accept(self, session: S, generation: int, origin: Origin, turn: Turn) -> bool:
         """Take what comes from a session once, in order, and from its present stream."""
         last = session.last
-        if last is not None and origin.n != last + 1:
+        if last is not None and origin.n != last + 1 and (origin.n <= last or not session.unsure):
             self._drop("repeat" if origin.n <= last else "gap")
             return False
         if generation != session.generation and not came_in_time(session, generation, origin.n):
             self._drop("generation")
             return False
         session.last = origin.n
+        session.unsure = False
         if self._repeats_for or session.managed is not None:
             turn.handled[session.id] = session.gateway, origin.n
         return True
@@ -271,6 +302,10 @@ class ShardOwner(Generic[S]):
                 self._resume(message, turn)
             case Returned():
                 self._returned(message, turn)
+            case Rejoin():
+                self._rejoining.rejoin(message, turn)
+            case Aside():
+                self._rejoining.aside(message.sessions, turn, successor=self._output.epoch == message.epoch + 1)
             case SessionEnd():
                 self._end(message, turn)
             case AccountDeleted() | AccountDisabled():
@@ -315,18 +350,10 @@ class ShardOwner(Generic[S]):
         return True
 
     def _returned(self, message: Returned, turn: Turn) -> None:
-        """Take a stanza back, once: a repeat of it, or of the delivery that was too late, would make a copy of it."""
-        stanza = message.stanza
-        now = self._now()
-        while self._came_back and now - next(iter(self._came_back.values())) >= self._repeats_for:
-            self._came_back.popitem(last=False)
-        key = (stanza.origin.session, stanza.origin.n, stanza.kind, stanza.type, stanza.sender, stanza.to)
-        if key in self._came_back:
+        if self._returning.is_new(message.stanza):
+            self.mailboxes.post(message.account, self._service.returned, message.account, message.stanza, turn)
+        else:
             self._drop("repeat")
-            return
-        if self._repeats_for:
-            self._came_back[key] = now
-        self.mailboxes.post(message.account, self._service.returned, message.account, stanza, turn)
 
     def _end(self, message: SessionEnd, turn: Turn) -> None:
         session_id = message.origin.session
@@ -357,6 +384,7 @@ class ShardOwner(Generic[S]):
     def _end_session(self, session_id: str, message: SessionEnd, turn: Turn) -> Result:
         session = self._sessions.pop(session_id, None)
         self._keeper.ended(session_id)
+        self._rejoining.ended(session_id)
         if session is not None:
             self._waiting.left(session)
             self._resumption.ended(session)

@@ -47,8 +47,8 @@ class Ownership(Generic[S]):
         self._bus = means.bus
         self._registry = registry
         usual = pace or Pace()
-        self._neighbours = Neighbours(means, usual)
-        self._takeovers = Takeovers(means, registry, self._neighbours.coming_back, usual.lease)
+        self._neighbours = Neighbours(means, usual, 0.0 if pace is None else 0.9 * pace.look)
+        self._takeovers = Takeovers(means, registry, self._neighbours.look_at, usual.lease)
         self.runner = ShardRunner(means, registry, self._takeovers, make)
         self.runner.contested = self.poke
         self._pace = pace
@@ -208,6 +208,8 @@ class Ownership(Generic[S]):
                 _ = runner.release(shard, owner)
             elif shard in view.owners:
                 runner.moved(shard, view.owners[shard].epoch)
+                if holder in takers:
+                    runner.pass_on(shard)
 
     async def _hand_all_over(self) -> None:
         try:

@@ -41,16 +41,17 @@ class Restoring(Generic[S]):
                 streams.setdefault(snapshot.session, []).append((snapshot, answer.gateway))
         for of_one in streams.values():
             of_one.sort(key=lambda stream: stream[0].generation)
-            session = self._take_in(*of_one.pop())
+            session = self.take_in(*of_one.pop())
             for snapshot, gateway in of_one:
                 self._catch_up(session, snapshot, gateway, turn)
         self._restore_kept(kept, {answer.gateway for answer in answers})
 
-    def _take_in(self, snapshot: SessionSnapshot, gateway: str) -> S:
+    def take_in(self, snapshot: SessionSnapshot, gateway: str) -> S:
         """Take in a session from the gateway that has its newest stream."""
         session = self._made(snapshot, snapshot.session, gateway)
         session.seen = set(snapshot.seen) or None
         session.last = snapshot.handled or None
+        session.unsure = True
         session.handled = snapshot.handled
         session.managed = snapshot.managed
         session.holds(snapshot.copies)

@@ -6,6 +6,7 @@ from typing import Generic
 
 from aldis.core.bus.names import SHARDS, router_queue
 from aldis.core.bus.port import BusAway, Consumption
+from aldis.core.contracts.rejoin import Aside, Left
 from aldis.core.contracts.shards import ShardMoved
 from aldis.core.shards.mailbox import Mailboxes
 from aldis.core.shards.means import Means
@@ -21,6 +22,8 @@ RETRY = 0.5
 """Seconds before a shard is claimed again that could not be."""
 DRAIN = 3.0
 """Seconds that a shard which is handed over has to finish what it began; then the next owner does it again."""
+AT_ONCE = 64
+"""Sessions in one message about copies that were held."""
 SOON, LATER = 0.01, 0.5
 """Seconds between two looks whether the owner before has left the queue: at first, and at last."""
 
@@ -62,6 +65,8 @@ class ShardRunner(Generic[S]):
         """Shards to own, each with the dead process that it may be taken from."""
         self._takes: dict[int, asyncio.Task[None]] = {}
         self._releases: dict[int, asyncio.Task[None]] = {}
+        self._asides: dict[int, tuple[int, tuple[Left, ...]]] = {}
+        """By shard that was lost: the epoch under which this process claimed it last, and what its owner held."""
         self._ending: set[Mailboxes] = set()
         self._wake = asyncio.Event()
         self.contested: Callable[[], None] = lambda: None
@@ -108,6 +113,12 @@ class ShardRunner(Generic[S]):
             self._unwant(shard)
             running.drop()
             self._lost(shard, running.output)
+
+    def pass_on(self, shard: int) -> None:
+        """The shard is somebody else's for good: what this process held when it lost it goes there."""
+        epoch, aside = self._asides.pop(shard, (0, ()))
+        for start in range(0, len(aside), AT_ONCE):
+            self._bus.publish(router_queue(shard), Aside(epoch=epoch, sessions=aside[start : start + AT_ONCE]))
 
     def busy(self, shard: int) -> bool:
         """Is it owned, being taken or being handed over?"""
@@ -182,6 +193,7 @@ class ShardRunner(Generic[S]):
     # --- taking
 
     async def _take(self, shard: int) -> None:
+        told = ""
         while self._wants(shard) and shard not in self.running:
             try:
                 if not await self._taken(shard):
@@ -189,7 +201,10 @@ class ShardRunner(Generic[S]):
                     self.contested()
                     return
             except Exception as error:  # noqa: BLE001  the database or the bus may be away; the shard is tried again
-                self._log.warning("shard.claim-failed", shard=shard, error=str(error) or type(error).__name__)
+                reason = str(error) or type(error).__name__
+                if reason != told:
+                    self._log.warning("shard.claim-failed", shard=shard, error=reason)
+                told = reason
                 await self._pause(RETRY)
 
     def _wants(self, shard: int) -> bool:
@@ -202,6 +217,9 @@ class ShardRunner(Generic[S]):
         epoch = await self._registry.claim(shard, self.me, self._wanted.get(shard))
         if epoch is None:
             return False
+        last, aside = self._asides.get(shard, (0, ()))
+        if aside:
+            self._asides[shard] = (epoch, aside) if epoch == last + 1 else (-1, aside)
         self._bus.broadcast(SHARDS, ShardMoved(shard=shard, epoch=epoch, owner=self.me))
         output = Output(self._bus, shard, self.means.shards, epoch)
         sessions: Sessions[S] = Sessions()
@@ -230,8 +248,14 @@ class ShardRunner(Generic[S]):
         if not output.dead:
             self.running[shard] = running
             self._log.info("shard.owned", shard=shard, epoch=epoch, sessions=sum(len(answer.sessions) for answer in answers))
+            self._take_aside(shard, owner)
             owner.begin()
         return True
+
+    def _take_aside(self, shard: int, owner: ShardOwner[S]) -> None:
+        epoch, aside = self._asides.pop(shard, (0, ()))
+        if aside:
+            owner.take_aside(aside, successor=epoch > 0)
 
     async def _vacant(self, shard: int, epoch: int) -> None:
         """Wait until the owner before has left the queue: what it handles now, gateways must still take, and it acknowledges.
@@ -263,6 +287,8 @@ class ShardRunner(Generic[S]):
         running.drop()
         self._ending = {mailboxes for mailboxes in self._ending if mailboxes.at_work} | {running.owner.mailboxes}
         self._log.warning("shard.lost", shard=shard, epoch=output.epoch)
+        if running.owner.aside:
+            self._asides[shard] = output.epoch, running.owner.aside
         self._begin(shard)
 
     def _unwant(self, shard: int) -> None:

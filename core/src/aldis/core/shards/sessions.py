@@ -39,6 +39,7 @@ class Session:
         "seen",
         "since",
         "stored",
+        "unsure",
         "until",
     )
 
@@ -52,6 +53,8 @@ class Session:
         self.since = 0.0
         """When its client asked to be authenticated, in seconds since 1970."""
         self.last: int | None = None
+        self.unsure = False
+        """More than `last` may have been taken: its gateway was not told, when what told it was lost with a queue."""
         self.handled = 0
         """Up to which n all that came from it is done."""
         self.managed: Managed | None = None

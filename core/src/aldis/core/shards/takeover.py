@@ -1,7 +1,7 @@
 """The new owner's side of a take-over: every registered gateway is asked for its sessions, and waited for or given up."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aldis.core.bus.names import reply_queue
 from aldis.core.bus.port import Batch
@@ -16,12 +16,12 @@ LOOK = 0.25
 class Takeovers:
     """Asks gateways; as the consumer of the process's reply queue it keeps what they answer."""
 
-    def __init__(self, means: Means, registry: Registry, coming_back: Callable[[Member], bool], patience: float) -> None:
-        """`patience` is for a gateway that does not answer, in seconds; `coming_back` tells whether one that is gone may be back soon."""
+    def __init__(self, means: Means, registry: Registry, gone: Callable[[Member], Awaitable[bool]], patience: float) -> None:
+        """`patience` is for a gateway that does not answer, in seconds; `gone` tells whether one is, and not about to be back."""
         self._means = means
         self._bus = means.bus
         self._registry = registry
-        self._coming_back = coming_back
+        self._gone = gone
         self._patience = patience
         self._waiting: dict[tuple[int, int], dict[str, TakeoverAnswer]] = {}
         self._came = asyncio.Event()
@@ -57,11 +57,15 @@ class Takeovers:
 
     async def ask(self, shard: int, epoch: int, needed: Callable[[], bool]) -> list[TakeoverAnswer]:
         """Every gateway's answer, but of those that are gone and those that are silent for the length of a lease."""
-        reply_to = await self.open()
+        reply_to = ""
         answers = self._waiting[shard, epoch] = {}
         asked: dict[str, float] = {}
+        gateways: list[Member] = []
         try:
             while needed():
+                if reply_to != (reply_to := await self.open()):  # what was answered to the queue before is gone with it
+                    asked.clear()
+                    answers.clear()
                 gateways = (await self._registry.view()).of(GATEWAY)
                 self._ask_new(gateways, asked, Takeover(shard=shard, shards=self._means.shards, epoch=epoch, reply_to=reply_to))
                 while needed() and await self._wait_for({gateway.queue for gateway in gateways} - answers.keys()):
@@ -72,7 +76,7 @@ class Takeovers:
                     self._means.log.warning("shard.gateway-silent", shard=shard, gateways=[gateway.queue for gateway in silent])
                 if not [gateway for gateway in missing if gateway not in silent and not await self._gone(gateway)]:
                     break
-            return list(answers.values())
+            return [answers[gateway.queue] for gateway in gateways if gateway.queue in answers]
         finally:
             del self._waiting[shard, epoch]
 
@@ -92,6 +96,3 @@ class Takeovers:
         except TimeoutError:
             return False
         return True
-
-    async def _gone(self, gateway: Member) -> bool:
-        return await self._bus.look(gateway.queue) is None and not self._coming_back(gateway)

@@ -23,6 +23,7 @@ from aldis.core.shards.leases import Pace
 from aldis.core.shards.means import Means
 from aldis.core.shards.members import GATEWAY, Rolls
 from aldis.core.shards.membership import Membership
+from aldis.core.shards.seat import Seat
 from aldis.core.xmpp.errors.stream import SystemShutdown
 from aldis.core.xmpp.feature import Feature
 from aldis.core.xmpp.stream.settings import C2sSettings
@@ -119,8 +120,7 @@ class Gateway:
         self._directory = Directory(bus)
         self._offers = Offers(self._directory, settings.domains, plain_without_tls=settings.c2s.plain_without_tls)
         self._board: Board | None = None
-        self._hub: Hub | None = None
-        self._subscription: Subscription | None = None
+        self._seat: Seat | None = None
         self._ear: Subscription | None = None
         self._servers: list[asyncio.Server] = []
         self._ports = Ports(0, 0)
@@ -136,14 +136,13 @@ class Gateway:
         certificates = await asyncio.to_thread(CertificateStore, files, self._settings.domains)
         self._tell(certificates)
         await self._ask_directory()
-        hub = self._hub = Hub(self._means, gateway_queue(self._bus.incarnation))
+        hub = Hub(self._means, gateway_queue(self._bus.incarnation, self._bus.connection))
         board = self._board = self._make_board(hub, certificates)
         hub.flush = board.flush
         hub.resumption.shelf = lambda link: Shelved(board, link)
         self._bus.on_relief(board.relieved)
-        await self._bus.declare(hub.queue, exclusive=True)
-        self._subscription = await self._bus.consume(hub.queue, hub)
-        await self._membership.join(hub.queue)
+        seat = self._seat = Seat(self._bus, hub, self._membership, self._log)
+        await seat.take()
         self._ear = await self._bus.listen(OPERATION, self._heard)
         await self._listen(board)
         loop = board.loop
@@ -153,7 +152,7 @@ class Gateway:
             loop.create_task(self._every(SWEEP_SECONDS, self._sweep)),
         ]
         if self._pace is not None:
-            self._chores.append(loop.create_task(self._every(self._pace.beat, self._membership.keep)))
+            self._chores.append(loop.create_task(self._every(self._pace.beat, seat.keep)))
 
     async def stop(self) -> None:
         """Take nobody new, send everybody off in small steps, and tell the shards what was written."""
@@ -163,12 +162,11 @@ class Gateway:
             chore.cancel()
         if self._board is not None:
             await self._send_off(self._board)
-        for subscription in (self._subscription, self._ear):
-            if subscription is not None:
-                await subscription.cancel()
-        if self._hub is not None:
-            await self._membership.leave()
-        self._servers, self._chores, self._subscription, self._ear, self._hub = [], [], None, None, None
+        if self._seat is not None:
+            await self._seat.leave()
+        if self._ear is not None:
+            await self._ear.cancel()
+        self._servers, self._chores, self._seat, self._ear = [], [], None, None
 
     def _heard(self, message: Message) -> None:
         """What an operator says to all processes."""

@@ -1,0 +1,34 @@
+"""What is said when a connection to the broker broke and is back: sessions that are still here, copies that may have been lost."""
+
+import msgspec
+
+from aldis.core.contracts.base import Message
+from aldis.core.contracts.resumption import Copy
+from aldis.core.contracts.sessions import SessionSnapshot
+
+# --- gateway → shard
+
+
+class Rejoin(Message, frozen=True, kw_only=True, tag="rejoin"):
+    """A gateway is back under another queue, with these sessions; what its former queue held is gone."""
+
+    gateway: str
+    sessions: tuple[SessionSnapshot, ...]
+
+
+# --- shard → its next owner
+
+
+class Left(msgspec.Struct, frozen=True, array_like=True):
+    """A session's copies that nobody else may have."""
+
+    session: str
+    jid: str
+    copies: tuple[Copy, ...]
+
+
+class Aside(Message, frozen=True, kw_only=True, tag="aside"):
+    """What the owner of `epoch` held when it lost the broker: published and confirmed, and perhaps gone with a gateway's queue."""
+
+    epoch: int
+    sessions: tuple[Left, ...]

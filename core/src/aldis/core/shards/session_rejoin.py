@@ -1,0 +1,160 @@
+"""An owner's side of a broken connection: sessions of gateways that are back, and copies that may have been lost on the way."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Final, Generic
+
+from msgspec.structs import replace
+
+from aldis.core.contracts.envelope import Envelope, Kind
+from aldis.core.contracts.rejoin import Left, Rejoin
+from aldis.core.contracts.resumption import Copy
+from aldis.core.contracts.sessions import SessionSnapshot
+from aldis.core.shards.keeper import ALL, Keeper
+from aldis.core.shards.output import Output
+from aldis.core.shards.restoring import Restoring
+from aldis.core.shards.sessions import S, Session
+from aldis.core.shards.turn import Turn
+from aldis.core.shards.waiting import Waiting
+
+PRESENCE: Final = int(Kind.PRESENCE)
+PATIENCE: Final = 20.0
+"""Seconds that copies wait for a session whose gateway may still be on its way back: longer than a lease."""
+MOST_OVER: Final = 10_000
+
+
+class Rejoining(Generic[S]):
+    """What a shard's owner does for sessions that were cut off."""
+
+    def __init__(
+        self,
+        output: Output,
+        sessions: dict[str, S],
+        ended: dict[str, int],
+        restoring: Restoring[S],
+        keeper: Keeper,
+        waiting: Waiting[S],
+    ) -> None:
+        self._output = output
+        self._sessions = sessions
+        self._ended = ended
+        self._restoring = restoring
+        self._keeper = keeper
+        self._homeless = waiting
+        self.restored: Callable[[], None]
+        """Called when a session was taken in, with keys of what it had."""
+        self.give_back: Callable[[str, Envelope], None]
+        """Has an account decide what becomes of a stanza."""
+        self._over: OrderedDict[str, None] = OrderedDict()
+        self._base: dict[str, int] = {}
+        """By session that an earlier owner had: the last number that its gateway knew when this owner began."""
+        self._waiting: dict[str, tuple[Left, asyncio.TimerHandle]] = {}
+
+    def began(self) -> None:
+        """The sessions are those that were found."""
+        self._base = {session.id: session.number for session in self._sessions.values()}
+
+    def ended(self, session: str) -> None:
+        """A session is no more."""
+        self._base.pop(session, None)
+        self._over[session] = None
+        if len(self._over) > MOST_OVER:
+            self._over.popitem(last=False)
+        waiting = self._waiting.get(session)
+        if waiting is not None:
+            self._expired(session)
+
+    @property
+    def waiting(self) -> tuple[Left, ...]:
+        """Copies whose sessions have not come back yet."""
+        return tuple(left for left, _ in self._waiting.values())
+
+    def close(self) -> None:
+        """Wait for nobody."""
+        for _, timer in self._waiting.values():
+            timer.cancel()
+        self._waiting.clear()
+
+    # --- gateways that are back
+
+    def rejoin(self, message: Rejoin, turn: Turn) -> None:
+        """Find each session again, and send what its gateway lacks."""
+        resources = {session.jid: session.id for session in self._sessions.values() if not session.replaced}
+        for snapshot in message.sessions:
+            session = self._sessions.get(snapshot.session)
+            if session is None:
+                self._unknown(snapshot, message.gateway, resources, turn)
+            elif snapshot.generation < session.generation:
+                self._output.let_go(session.id, message.gateway, snapshot.generation, turn)
+            else:
+                self._known(session, snapshot, message.gateway, turn)
+
+    def _unknown(self, snapshot: SessionSnapshot, gateway: str, resources: dict[str, str], turn: Turn) -> None:
+        if snapshot.session in self._over or snapshot.jid in resources:
+            self._output.let_go(snapshot.session, gateway, snapshot.generation, turn, over=True)
+            return
+        session = self._restoring.take_in(snapshot, gateway)
+        session.last = max(snapshot.handled, self._ended.pop(session.id, 0)) or None
+        self._keeper.changed(session)
+        self.restored()
+        self._base[session.id] = session.number
+        resources[session.jid] = session.id
+        waiting = self._waiting.pop(session.id, None)
+        if waiting is not None:
+            waiting[1].cancel()
+            self._add(session, waiting[0].copies, turn)
+
+    def _known(self, session: S, snapshot: SessionSnapshot, gateway: str, turn: Turn) -> None:
+        session.gateway = gateway
+        self._homeless.left(session)
+        if not self._keeper.journal:
+            session.kept = False
+            self._keeper.had(session, ALL)
+        self._keeper.changed(session)
+        if snapshot.note != session.note:
+            self._output.note(session, session.note, turn)
+        if session.managed is not None and snapshot.managed is None:
+            self._output.enabled(session, turn)
+        self._output.again(session, turn, after=snapshot.number)
+        if session.replaced:
+            self._output.close(session, "conflict", "Replaced by a new connection.", turn)
+
+    # --- copies that were kept aside
+
+    def aside(self, left: Iterable[Left], turn: Turn, *, successor: bool) -> None:
+        """Send copies of an earlier owner that their session has not had; `successor` if nobody owned the shard in between."""
+        for one in left:
+            session = self._sessions.get(one.session)
+            if not successor or one.session in self._over:
+                self._return(one)
+            elif session is not None:
+                self._add(session, one.copies, turn)
+            elif one.session not in self._waiting:
+                timer = asyncio.get_running_loop().call_later(PATIENCE, self._expired, one.session)
+                self._waiting[one.session] = one, timer
+
+    def _add(self, session: S, copies: Iterable[Copy], turn: Turn) -> None:
+        base = self._base.get(session.id, 0)
+        for copy in copies:
+            if copy.number > base:
+                self._output.deliver(session, copy.effect, copy.stanza, turn)
+                remember(session, copy)
+
+    def _expired(self, session: str) -> None:
+        left, timer = self._waiting.pop(session)
+        timer.cancel()
+        self._return(left)
+
+    def _return(self, left: Left) -> None:
+        for copy in left.copies:
+            if copy.stanza.kind != PRESENCE:
+                self.give_back(left.jid.partition("/")[0], copy.stanza if copy.stanza.to else replace(copy.stanza, to=left.jid))
+
+
+def remember(session: Session, copy: Copy) -> None:
+    """Work that is done again sends it no more."""
+    if session.seen is None:
+        session.seen = set()
+    origin = copy.stanza.origin
+    session.seen.add((origin.session, origin.n, copy.effect))

@@ -1,0 +1,157 @@
+"""Gateways and routers that lose the bus and come back: clients notice nothing, or are told the truth."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from aldis.core.shards.hub import Hub
+from aldis.core.shards.leases import Pace
+from tests.integration.router.fleet import SETTLED, Fleet
+from tests.integration.router.talk import longest, talking
+
+PATIENT = Pace(beat=0.2, look=0.5, lease=2.0)
+"""A gateway is gone after half a second."""
+
+
+def cut(fleet: Fleet, *hubs: Hub) -> None:
+    for hub in hubs:
+        hub._bus.cut()  # type: ignore[attr-defined]
+
+
+def back(fleet: Fleet, *hubs: Hub) -> None:
+    for hub in hubs:
+        hub._bus.rejoin()  # type: ignore[attr-defined]
+
+
+async def test_a_gateway_that_loses_the_bus_for_a_moment_keeps_its_clients(tmp_path: Path, fault_seed: int | None) -> None:
+    fleet = Fleet(tmp_path, fault_seed, PATIENT)
+    async with fleet.running(routers=2, hubs=2):
+        async with talking(fleet) as talks:
+            for _ in range(3):
+                await asyncio.sleep(0.05)
+                cut(fleet, fleet.hubs[0])
+                await asyncio.sleep(0.05)
+                back(fleet, fleet.hubs[0])
+            await asyncio.sleep(0.2)
+        assert not any(client.closed for talk in talks for client in talk.pair)
+        rows = {member.queue for member in await fleet.registry.gateways()}
+        assert rows == {hub.queue for hub in fleet.hubs}
+        assert any(queue.endswith("-4") for queue in rows)
+
+
+async def test_a_bus_that_restarts_takes_nothing_with_it(tmp_path: Path, fault_seed: int | None) -> None:
+    """Everybody is cut off, and what was in the gateways' queues is gone."""
+    fleet = Fleet(tmp_path, fault_seed, PATIENT)
+    async with fleet.running(routers=2, hubs=2):
+        await fleet.until(4, 4)
+        async with talking(fleet) as talks:
+            for order in (1, -1):
+                await asyncio.sleep(0.05)
+                buses = [hub._bus for hub in fleet.hubs] + [router._bus for router in fleet.routers]
+                for bus in buses:
+                    bus.cut()  # type: ignore[attr-defined]
+                await asyncio.sleep(0.1)
+                for bus in buses[::order]:
+                    bus.rejoin()  # type: ignore[attr-defined]
+                    await asyncio.sleep(0.03)
+                await fleet.until(4, 4)
+            await asyncio.sleep(0.2)
+        assert not any(client.closed for talk in talks for client in talk.pair)
+        if fault_seed is None:
+            assert longest(talks) < PATIENT.lease + 1
+
+
+async def test_a_gateway_loses_the_bus_during_a_take_over(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, None, PATIENT)
+    async with fleet.running(routers=2, hubs=2):
+        await fleet.until(4, 4)
+        async with talking(fleet) as talks:
+            await asyncio.sleep(0.05)
+            fleet.kill(fleet.routers[0])
+            await asyncio.sleep(PATIENT.look - 0.1)
+            cut(fleet, fleet.hubs[0])
+            await asyncio.sleep(0.15)
+            back(fleet, fleet.hubs[0])
+            await fleet.until(8)
+            await asyncio.sleep(0.2)
+        assert not any(client.closed for talk in talks for client in talk.pair)
+
+
+async def test_sessions_of_a_gateway_that_stays_away_end_and_their_clients_are_told(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, None, PATIENT)
+    async with fleet.running(routers=2, hubs=2):
+        await fleet.until(4, 4)
+        romeo = await fleet.client("romeo", "orchard", 0)
+        juliet = await fleet.client("juliet", "balcony", 1)
+        cut(fleet, fleet.hubs[1])
+        romeo.sends("message", "chat", juliet.jid, "<body>1</body>")
+        await romeo.receives(f"message error {juliet.jid}")
+        await asyncio.sleep(0.05)
+        back(fleet, fleet.hubs[1])
+        await juliet.until(lambda: juliet.closed)
+        assert juliet.closed == "internal-server-error"
+        await asyncio.sleep(0.1)
+        assert romeo.got == []  # what could not reach her came back once
+        again = await fleet.client("juliet", "balcony", 1)
+        assert again.jid == juliet.jid
+
+
+async def test_a_gateway_that_is_killed_is_noticed_within_a_second(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, None, Pace())
+    async with fleet.running(routers=2, hubs=2):
+        romeo = await fleet.client("romeo", "orchard", 0)
+        juliet = await fleet.client("juliet", "balcony", 1)
+        romeo.sends("message", "chat", juliet.jid, "<body>1</body>")
+        await juliet.receives("message chat")
+        juliet.got.clear()
+        juliet.reads_nothing_after = juliet.link.given
+        romeo.sends("message", "chat", juliet.jid, "<body>2</body>")
+        await juliet.receives("message chat")
+        cut(fleet, fleet.hubs[1])
+        began = asyncio.get_running_loop().time()
+        await romeo.receives(f"message error {juliet.jid}")
+        assert asyncio.get_running_loop().time() - began < 1.5
+
+
+async def test_a_stream_that_waits_for_its_resource_is_closed_since_the_answer_is_lost(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, None, PATIENT)
+    async with fleet.running(routers=1, hubs=1):
+        hub = fleet.hubs[0]
+        for shard in range(8):
+            fleet.broker.queues[f"aldis.router.{shard}"].paused = True
+        waiting = asyncio.ensure_future(fleet.client("romeo", "orchard"))
+        await asyncio.sleep(0.02)
+        link = next(iter(hub.links.values()))
+        cut(fleet, hub)
+        back(fleet, hub)
+        async with asyncio.timeout(SETTLED):
+            while hub.links:
+                await asyncio.sleep(0.01)
+        assert link.binding
+        waiting.cancel()
+        for shard in range(8):
+            fleet.broker.queues[f"aldis.router.{shard}"]._resume()
+        await asyncio.sleep(0.05)
+        assert (await fleet.client("romeo", "orchard")).jid == "romeo@example.org/orchard"
+
+
+@pytest.mark.parametrize("seconds", [0.2])
+async def test_after_a_while_without_a_bus_clients_are_sent_away(tmp_path: Path, seconds: float) -> None:
+    fleet = Fleet(tmp_path, None, PATIENT)
+    async with fleet.running(routers=1, hubs=1):
+        romeo = await fleet.client("romeo", "orchard")
+        fleet.seats[0]._patience = seconds
+        cut(fleet, fleet.hubs[0])
+        await asyncio.sleep(seconds / 2)
+        assert romeo.jid
+        assert fleet.hubs[0].links
+        await romeo.until(lambda: romeo.closed)
+        assert str(romeo.closed) == "internal-server-error"
+        queue = fleet.hubs[0].queue
+        back(fleet, fleet.hubs[0])
+        async with asyncio.timeout(SETTLED):
+            while fleet.hubs[0].queue == queue:
+                await asyncio.sleep(0.01)
+        again = await fleet.client("romeo", "orchard")
+        assert again.jid == romeo.jid
