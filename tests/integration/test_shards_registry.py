@@ -101,3 +101,18 @@ async def test_a_late_owner_writes_nothing(registry: SqlRegistry, database: Data
         await late.once(Origin("s", 2), nothing)
     with pytest.raises(Fenced):
         await late.once(Origin("s", 1), nothing)
+
+
+async def test_after_a_restore_no_epoch_comes_again_and_nobody_of_then_is_there(registry: SqlRegistry, database: Database) -> None:
+    for shard in (0, 1):
+        assert await registry.claim(shard, "r1", None) == 1
+    await registry.join("r1", ROUTER, "q")
+    assert await registry.restored() == ["r1"], "it runs"
+    assert (await registry.view()).owners[0] == Owned(1, "r1"), "nothing was changed"
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE shards_members SET renewed = renewed - 3600"))
+    assert await registry.restored() == []
+    view = await registry.view()
+    assert view.members == ()
+    assert view.owners == {0: Owned(1_000_001, None), 1: Owned(1_000_001, None)}
+    assert await registry.claim(0, "r2", None) == 1_000_002

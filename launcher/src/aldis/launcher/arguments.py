@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     _command(actions, "show", "print what is in effect and where it comes from")
     migrate = _command(commands, "migrate", "bring the database to the shape that this version needs; `serve` does so by itself")
     migrate.add_argument("--check", action="store_true", help="change nothing; exit code 1 if there is something to do")
+    migrate.add_argument(
+        "--after-restore", action="store_true", help="the database was restored from a backup: raise every epoch, while no process runs"
+    )
     status = _command(commands, "status", "tell how the running server is")
     status.add_argument("--sessions", action="store_true", help="list the sessions; with --json they are always listed")
     _dead(_command(commands, "dead", "look after what was put aside on the broker, since nobody could handle it"))

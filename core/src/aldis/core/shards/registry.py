@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
+from aldis.core.shards.leases import Pace
 from aldis.core.shards.members import GATEWAY, Member, Owned, View, WrongShards
 from aldis.core.shards.store import counts, members, owners
 from aldis.core.storage.engine import Database
@@ -14,6 +15,8 @@ from aldis.core.storage.upsert import insert
 
 ROUTERS = "router"
 """Whose shards are counted; each sharded service has its own number."""
+JUMP = 1_000_000
+"""Far more often than a shard changes hands between a backup and its restore."""
 
 
 class database_time(GenericFunction[float]):  # noqa: N801  a function's name in SQL
@@ -82,6 +85,22 @@ class SqlRegistry:
     async def forget_all(self) -> None:
         """In one process: what an earlier run left behind."""
         await self._database.submit(lambda tx: tx.execute(delete(members)))
+
+    async def restored(self) -> list[str]:
+        """The database went back in time: raise every epoch above all that there were since, and forget the processes of then.
+
+        Whoever remembers a later epoch, such as another shard by what waits in its queue, would refuse the owners to come. Changes
+        nothing while a process runs; the ids of those that do.
+        """
+
+        async def work(tx: AsyncConnection) -> list[str]:
+            alive = list((await tx.execute(select(members.c.id).where(database_time() - members.c.renewed < Pace().lease))).scalars())
+            if not alive:
+                await tx.execute(update(owners).values(epoch=owners.c.epoch + JUMP, owner=None))
+                await tx.execute(delete(members))
+            return alive
+
+        return await self._database.submit(work)
 
     async def view(self) -> View:
         """Everything."""
