@@ -13,8 +13,10 @@ def run(options: argparse.Namespace) -> int:
     """Name what is wrong, or print what is in effect."""
     settings = load_settings(options.config)
     if options.action == "check":
-        from aldis.launcher import preflight  # noqa: PLC0415  as heavy as the settings are
+        from aldis.launcher import preflight, up  # noqa: PLC0415  as heavy as the settings are
 
+        if settings.bus.url.get_secret_value():
+            up.check(settings)
         preflight.check(settings, code=2)
         say(json.dumps({"ok": True}) if options.json else f"{_source(options.config)}: no problems")
         return 0

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from aldis.core.service.settings import show
 from aldis.core.storage import StorageUnavailable
 from aldis.gateway.net.certificate_files import fingerprint
@@ -41,7 +43,10 @@ class Report:
         }
         try:
             owners = (await house.registry.view()).owners
-            answer["shards"] = [{"shard": shard, "epoch": owned.epoch, "owner": owned.owner} for shard, owned in owners.items()]
+            states = {state.shard: msgspec.to_builtins(state) for router in house.routers for state in router.shards()}
+            answer["shards"] = [
+                {"shard": shard, "epoch": owned.epoch, "owner": owned.owner} | states.get(shard, {}) for shard, owned in owners.items()
+            ]
         except StorageUnavailable as error:
             answer["database_problem"] = str(error)
         if question.get("sessions") is True:

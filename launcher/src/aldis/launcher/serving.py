@@ -47,7 +47,7 @@ def serve(settings: AldisSettings, options: argparse.Namespace) -> int:
 
     log.info("serve.starting", version=installed(), domains=settings.domains, data_dir=settings.data_dir.absolute())
     with stdlib_into(log):
-        code = asyncio.run(host(settings, app, log))
+        code = asyncio.run(host(settings, app, log, environ=os.environ))
     for process in processes:
         if process.failure is not None:
             raise_mendable(settings, *process.failure)
