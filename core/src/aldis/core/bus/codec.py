@@ -59,6 +59,7 @@ Known = (
     | operation.HowAreYou
     | operation.Process
     | operation.Sessions
+    | operation.Echo
     | operation.Trace
 )
 """Every message, as a tagged union."""

@@ -28,6 +28,11 @@ def reply_queue(incarnation: str, connection: int = 1) -> str:
     return f"aldis.reply.{incarnation}-{connection}"
 
 
+def echo_queue(incarnation: str) -> str:
+    """Where a process asks itself whether the broker passes messages on."""
+    return f"aldis.echo.{incarnation}"
+
+
 def incarnation(letter: str) -> str:
     """A name for one run of one service that no other run has and nobody can guess; ids of stanzas hang on it."""
     return letter + secrets.token_hex(6)

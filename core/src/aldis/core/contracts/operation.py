@@ -82,6 +82,10 @@ class Sessions(Message, frozen=True, kw_only=True, tag="how-sessions"):
     sessions: tuple[Session, ...]
 
 
+class Echo(Message, frozen=True, kw_only=True, tag="echo"):
+    """What a process sends to itself through the broker, to see that it passes messages on."""
+
+
 class Trace(Message, frozen=True, kw_only=True, tag="trace!"):
     """Gateways mark what this account's clients send from now on, so that every process on its way logs it."""
 

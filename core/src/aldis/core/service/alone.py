@@ -16,6 +16,7 @@ from aldis.core.service.dropped import Dropped
 from aldis.core.service.leash import die_with
 from aldis.core.service.logging import Stream
 from aldis.core.service.outside import BusLink, Stored
+from aldis.core.service.problems import SettingsError, line
 from aldis.core.service.process import Part
 from aldis.core.service.run import Host, run
 from aldis.core.service.sections import CommonSettings
@@ -89,8 +90,22 @@ def alone(service: Service[S], name: str, *, config: Path | None, environ: Mappi
 
     # However long broker and database stay away: whoever looks after the process sees that it is alive and why it is not ready.
     return run(
-        service.settings, parts, config=config, environ=environ, stderr=stderr, name=name, start_seconds=math.inf, stop_seconds=STOP_SECONDS
+        service.settings,
+        parts,
+        config=config,
+        environ=environ,
+        stderr=stderr,
+        check=_with_a_broker,
+        name=name,
+        start_seconds=math.inf,
+        stop_seconds=STOP_SECONDS,
     )
+
+
+def _with_a_broker(settings: CommonSettings) -> None:
+    if not settings.bus.url.get_secret_value():
+        mend = "is empty; a service that runs alone needs a RabbitMQ: set amqp://USER:PASSWORD@HOST/, or use `aldis serve`"
+        raise SettingsError([line("bus.url", None, None, mend)])
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

@@ -46,17 +46,20 @@ def run(
     environ: Mapping[str, str],
     stderr: Stream,
     shared: bool = True,
+    check: Callable[[S], None] | None = None,
     name: str = "",
     start_seconds: float = START_SECONDS,
     stop_seconds: float = STOP_SECONDS,
 ) -> int:
     """Run a service until it is told to stop; the exit code (2: wrong settings, each named on stderr).
 
-    `shared` as in `load`: a service on its own leaves sections that it does not know to the others. `name` stands in every
-    line that is logged.
+    `shared` as in `load`: a service on its own leaves sections that it does not know to the others. `check` may raise
+    `SettingsError` too. `name` stands in every line that is logged.
     """
     try:
         settings = load(config, environ, model, shared=shared)
+        if check is not None:
+            check(settings)
     except SettingsError as error:
         stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return 2
