@@ -67,7 +67,9 @@ def rabbit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         miss("not installed: rabbitmq-server")
     base = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):  # the workers' folders lie in one of the run, and they are children of one process
-        yield shared(base.parent, os.getppid())
+        kept = shared(base.parent, os.getppid())
+        yield kept
+        kept.leave()
         return
     broker = shared(base, os.getpid())
     yield broker
