@@ -91,7 +91,7 @@ def test_after_kill_9_it_starts_again_with_everything_that_was_said_to_be_done(s
         status = site.json("status")
         assert status["shards"][0]["epoch"] == 2
         with sqlite3.connect(site.data / "aldis.db") as database:
-            assert database.execute("SELECT count(*) FROM shards_gateways").fetchone() == (1,)
+            assert database.execute("SELECT count(*) FROM shards_members WHERE kind = 'gateway'").fetchone() == (1,)
         database.close()
 
 
