@@ -193,6 +193,12 @@ class Actor(Managing):
             raise AssertionError(f"{self} got the end of the stream where something was expected")
         return element
 
+    def heard(self) -> list[Element]:
+        """Take everything that came and that nobody has looked at."""
+        elements = self._incoming.elements
+        came, elements[:] = list(elements), []
+        return came
+
     async def receives(self, pattern: str) -> Element:
         """Wait for the next first-level element, and see that it fits the pattern; a `to` that is one's own need not be named."""
         wanted = parse(pattern)
