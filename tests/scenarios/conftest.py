@@ -2,7 +2,8 @@
 
 A scenario that takes an actor, or `cluster`, runs calm and on every fault seed; one that takes `server` or `stranger` only
 is about one stream's negotiation, where the bus has little to say, and runs once. To keep `make check` quick each scenario
-runs on half of its ten seeds there, and on none if it is marked `@pytest.mark.simple`; the soak runs all on all.
+runs on half of its ten seeds there, and on none if it is marked `@pytest.mark.simple`; the soak runs all on all. `make test` runs
+what runs under faults on PostgreSQL as well, calm and on a seed or two.
 `@pytest.mark.settings(section={…})` changes what the server is told.
 """
 
@@ -10,9 +11,10 @@ import asyncio
 import shutil
 import sys
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 import pytest_asyncio
@@ -25,6 +27,7 @@ from aldis.core.service.process import Process
 from aldis.core.service.run import Host
 from aldis.core.shards.leases import Pace
 from aldis.core.storage import Database
+from aldis.core.storage.migrations import migrate
 from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import cited
 from aldis.core.testing.cluster import Cluster, Composition
@@ -34,10 +37,13 @@ from aldis.gateway.net.certificates import ensure_self_signed
 from aldis.launcher.accounts import Accounts
 from aldis.launcher.assemble import OneProcess, Topology
 from aldis.launcher.settings import AldisSettings
-from aldis.launcher.store import Store
+from aldis.launcher.store import Store, migration_sets
+from tests.support import postgres
 from tests.support.openssl_wire import OpenSslWire
 from tests.support.siege import Fortress, Pair
 from tests.support.siege import fortress as run_fortress
+
+T = TypeVar("T")
 
 DOMAINS: Final = ("capulet.lit", "montague.lit")
 PEOPLE: Final = {
@@ -51,6 +57,8 @@ PEOPLE: Final = {
 """Accounts that there are, and their passwords."""
 FEW: Final = 10
 """Fault seeds of `make check`."""
+ON_POSTGRES: Final = 2
+"""The last fault seed on PostgreSQL."""
 MANY: Final = Topology(routers=2, gateways=2, shards=3)
 LOW: Final = {"directory": {"iterations": 4096}}
 
@@ -63,21 +71,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Spare the gate's time: of few seeds each scenario runs on one half or the other, and a simple one on none."""
+    items[:] = [item for item in items if _value(item, "store_kind") != "postgresql" or (_value(item, "fault_seed") or 0) <= ON_POSTGRES]
     if config.getoption("--fault-seeds") <= FEW:
         items[:] = [item for item in items if _worth_its_time(item)]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what takes the server under faults on each kind of database that was asked for."""
+    kinds = metafunc.config.getoption("--databases").split(",")
+    if {"store_kind", "fault_seed"} <= set(metafunc.fixturenames) and kinds != ["sqlite"]:
+        needs = {"postgresql": [pytest.mark.needs("initdb", "postgres")]}
+        metafunc.parametrize("store_kind", [pytest.param(kind, marks=needs.get(kind, [])) for kind in kinds])
+
+
 def _worth_its_time(item: pytest.Item) -> bool:
-    seed = _seed(item)
+    seed = _value(item, "fault_seed")
     if seed is None:
         return True
     half = zlib.crc32(item.nodeid.partition("[")[0].encode()) % 2
     return item.get_closest_marker("simple") is None and seed % 2 == half
 
 
-def _seed(item: pytest.Item) -> int | None:
+def _value(item: pytest.Item, name: str) -> Any:
+    """The value that a test is run with; None if it takes none of this name."""
     call = getattr(item, "callspec", None)
-    return call.params.get("fault_seed") if call is not None else None
+    return call.params.get(name) if call is not None else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -110,18 +128,45 @@ async def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with certificate, tables and people, made once and copied for each scenario."""
     path = tmp_path_factory.mktemp("verona")
     ensure_self_signed(path, DOMAINS)
-    host = _host(make_settings(path, 1), Process(_log()))
+    await _people(make_settings(path, 1))
+    return path
+
+
+async def _people(settings: AldisSettings) -> None:
+    """Make tables and people."""
+    host = _host(settings, Process(_log()))
     house = OneProcess(host, durable=False, any_port=True)
-    store = Store(house.database)
-    await store.start()
+    await house.database.open()
+    await migrate(house.database, migration_sets())
     await house.directory.start()
     accounts = Accounts(house.buses.connect("o"))
     for account, password in PEOPLE.items():
         await accounts.answer({"action": "add", "account": account, "password": password})
     await house.directory.stop()
     await house.buses.stop()
-    await store.stop()
-    return path
+    await house.database.close()
+
+
+@pytest.fixture(scope="session")
+def verona(tmp_path_factory: pytest.TempPathFactory) -> tuple[postgres.Cluster, str]:
+    """A PostgreSQL, and on it the database with tables and people that is copied for each scenario."""
+    folder = tmp_path_factory.mktemp("verona_postgres")
+    cluster = postgres.shared()
+    template = _outside(cluster.create())
+    _outside(_people(make_settings(folder, 1, database={"url": cluster.url(template)})))
+    return cluster, template
+
+
+def _outside(work: Coroutine[Any, Any, T]) -> T:
+    """Do it in a loop of its own, beside the test's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+@pytest.fixture
+def store_kind() -> str:
+    """The kind of database, unless `--databases` asks for others."""
+    return "sqlite"
 
 
 @pytest.fixture
@@ -131,12 +176,19 @@ def certificate(furnished: Path) -> str:
 
 
 @pytest.fixture
-def settings(request: pytest.FixtureRequest, furnished: Path, tmp_path: Path) -> AldisSettings:
+def settings(request: pytest.FixtureRequest, furnished: Path, tmp_path: Path, store_kind: str) -> Iterator[AldisSettings]:
     """What the server is told."""
     data_dir = tmp_path / "data"
     shutil.copytree(furnished, data_dir)
     marker = request.node.get_closest_marker("settings")
-    return make_settings(data_dir, **(marker.kwargs if marker is not None else {}))
+    sections = marker.kwargs if marker is not None else {}
+    if store_kind == "sqlite":
+        yield make_settings(data_dir, **sections)
+        return
+    cluster, template = request.getfixturevalue("verona")
+    name = _outside(cluster.create(template))
+    yield make_settings(data_dir, database={"url": cluster.url(name)}, **sections)
+    _outside(cluster.drop(name))
 
 
 def _log() -> Logger:

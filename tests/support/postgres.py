@@ -211,12 +211,21 @@ class Cluster:
     @asynccontextmanager
     async def database(self, template: str = "template1") -> AsyncIterator[str]:
         """A database for as long as it is needed, as a copy of another one; its address."""
-        name = f"test_{os.getpid()}_{next(_NUMBERS)}"
-        await self.do(f"CREATE DATABASE {name} TEMPLATE {template}")
+        name = await self.create(template)
         try:
             yield self.url(name)
         finally:
-            await self.do(f"DROP DATABASE {name} WITH (FORCE)")
+            await self.drop(name)
+
+    async def create(self, template: str = "template1") -> str:
+        """Make a database, as a copy of another one; its name."""
+        name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+        await self.do(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    async def drop(self, name: str) -> None:
+        """Remove it, whoever uses it."""
+        await self.do(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def shared() -> Cluster:
