@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, make_url
+import aiosqlite
+from sqlalchemy import AsyncAdaptedQueuePool, Connection, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 STEPS = 200_000
@@ -48,7 +50,13 @@ def create_engine(path: Path, *, begin: str, size: int, patience: float, pragmas
     Returning a connection rolls nothing back (a hop between threads): whoever takes one commits or rolls back himself.
     """
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", pool_size=size, max_overflow=0, pool_timeout=patience, pool_reset_on_return=None
+        "sqlite+aiosqlite://",
+        async_creator=_Opener(path),
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=patience,
+        pool_reset_on_return=None,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -80,12 +88,47 @@ def create_engine(path: Path, *, begin: str, size: int, patience: float, pragmas
     return engine
 
 
+class _Opener:
+    """Opens the file; who is cancelled meanwhile leaves a connection that is closed as soon as it is there.
+
+    aiosqlite would leave it to a thread that may outlive the loop, and then has nobody to tell.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __call__(self) -> aiosqlite.Connection:
+        opening = asyncio.ensure_future(self._open())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            task = asyncio.create_task(_close_unwanted(opening))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            raise
+
+    async def _open(self) -> aiosqlite.Connection:
+        connection = aiosqlite.connect(self._path)
+        connection._thread.daemon = True  # noqa: SLF001  as SQLAlchemy does: a process ends though a statement hangs
+        return await connection
+
+
+async def _close_unwanted(opening: asyncio.Future[aiosqlite.Connection]) -> None:
+    try:
+        connection = await opening
+    except sqlite3.Error:
+        return
+    await connection.close()
+
+
 async def given_back() -> None:
-    """Wait until connections whose users were cancelled are closed: SQLAlchemy does so in tasks that nobody else waits for."""
+    """Wait until connections whose users were cancelled are closed: that is done in tasks that nobody else waits for."""
     closing = [task for task in asyncio.all_tasks() if _is_closing(task)]
     if closing:
         await asyncio.wait(closing, timeout=CLOSING)
 
 
 def _is_closing(task: asyncio.Task[object]) -> bool:
-    return getattr(task.get_coro(), "__qualname__", "").endswith("_terminate_graceful_close")
+    name = getattr(task.get_coro(), "__qualname__", "")
+    return name.endswith("_terminate_graceful_close") or name == _close_unwanted.__qualname__
