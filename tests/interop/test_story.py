@@ -100,6 +100,15 @@ def test_slixmpp_and_profanity_add_each_other_see_presence_and_chat(house: House
     romeo.told("disconnected")
     romeo.online()
     romeo.told("presence", sender=PROF, type="")
-    juliet.close()  # a console that is gone
+    juliet.close()  # a console that is gone, but might come back: by XEP-0198 it is waited for, and what is said to her is kept
+    romeo.do("message", to="juliet@localhost", body="Bist du da?")
+    romeo.do("ping", jid="localhost")
+    assert not romeo.heard("presence", sender=PROF, type="unavailable")
+    assert not romeo.heard("message", type="error")
+    juliet = clients.profanity("juliet@localhost", "Capulet-2")  # a new one, which knows nothing of the old one's session
+    romeo.told("presence", sender=PROF, type="")
+    juliet.lists("romeo@localhost", "Online")
+    romeo.told("message", type="error", sender="juliet@localhost")  # what the old one had not got comes back
+    juliet.type("/disconnect")
     romeo.told("presence", sender=PROF, type="unavailable")
     assert romeo.do("roster")["juliet@localhost"]["subscription"] == "both"
