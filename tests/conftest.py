@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fault-seeds", type=int, default=1, help="run what takes `fault_seed` calm, and on so many seeds of the bus's fault mode"
     )
-    parser.addoption("--databases", default="sqlite", help="run scenarios on these: sqlite,postgresql")
+    parser.addoption("--grounds", default="sqlite", help="run scenarios on these: sqlite,postgresql,rabbitmq")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -24,7 +24,7 @@ STATIC = {
 }
 WORKERS = ("--numprocesses=2", "--dist=worksteal")
 """Most tests wait for sockets and timers as much as they work, and runs are sized for two cores."""
-BOTH = "--databases=sqlite,postgresql"
+GROUNDS = "--grounds=sqlite,postgresql,rabbitmq"
 FAST = ("tests/unit", "tests/property", "tests/scenarios")
 
 
@@ -41,9 +41,9 @@ class Gate:
 
 GATES = {
     "check": Gate((*FAST, "-m", "not soak and not e2e", "--fault-seeds=10"), timeout=300),
-    "test": Gate(("tests", "-m", "not soak and not e2e", "--fault-seeds=10", BOTH), timeout=780, debian=True),
+    "test": Gate(("tests", "-m", "not soak and not e2e", "--fault-seeds=10", GROUNDS), timeout=780, debian=True),
     "e2e": Gate(("tests/e2e", "-m", "e2e", "--numprocesses=0", "--dist=no"), timeout=3600),
-    "soak": Gate((*FAST, "tests/integration", "tests/kill", "--fault-seeds=200", "--timeout=900", BOTH), timeout=7200, soak=True),
+    "soak": Gate((*FAST, "tests/integration", "tests/kill", "--fault-seeds=200", "--timeout=900", GROUNDS), timeout=7200, soak=True),
 }
 
 

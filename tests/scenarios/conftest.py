@@ -3,11 +3,12 @@
 A scenario that takes an actor, or `cluster`, runs calm and on every fault seed; one that takes `server` or `stranger` only
 is about one stream's negotiation, where the bus has little to say, and runs once. To keep `make check` quick each scenario
 runs on half of its ten seeds there, and on none if it is marked `@pytest.mark.simple`; the soak runs all on all. `make test` runs
-what runs under faults on PostgreSQL as well, calm and on a seed or two.
+what runs under faults on PostgreSQL as well, calm and on a seed or two, and calm over RabbitMQ.
 `@pytest.mark.settings(section={…})` changes what the server is told.
 """
 
 import asyncio
+import secrets
 import shutil
 import sys
 import zlib
@@ -20,7 +21,9 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
+from aldis.core.bus.amqp.bus import AmqpBus
 from aldis.core.bus.memory import MemoryBroker, MemoryBus
+from aldis.core.bus.port import Bus
 from aldis.core.service.clock import SystemClock
 from aldis.core.service.logging import Logger, make_logger
 from aldis.core.service.process import Process
@@ -39,7 +42,9 @@ from aldis.launcher.assemble import OneProcess, Topology
 from aldis.launcher.settings import AldisSettings
 from aldis.launcher.store import Store, migration_sets
 from tests.support import postgres
+from tests.support.buses import RabbitBuses
 from tests.support.openssl_wire import OpenSslWire
+from tests.support.rabbit import Rabbit
 from tests.support.siege import Fortress, Pair
 from tests.support.siege import fortress as run_fortress
 
@@ -57,8 +62,8 @@ PEOPLE: Final = {
 """Accounts that there are, and their passwords."""
 FEW: Final = 10
 """Fault seeds of `make check`."""
-ON_POSTGRES: Final = 2
-"""The last fault seed on PostgreSQL."""
+LAST_SEED: Final = {"postgresql": 2, "rabbitmq": 0}
+"""The last fault seed on these grounds; the faults are those of the bus in memory."""
 MANY: Final = Topology(routers=2, gateways=2, shards=3)
 LOW: Final = {"directory": {"iterations": 4096}}
 
@@ -71,17 +76,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Spare the gate's time: of few seeds each scenario runs on one half or the other, and a simple one on none."""
-    items[:] = [item for item in items if _value(item, "store_kind") != "postgresql" or (_value(item, "fault_seed") or 0) <= ON_POSTGRES]
+    items[:] = [item for item in items if (_value(item, "fault_seed") or 0) <= LAST_SEED.get(str(_value(item, "ground")), sys.maxsize)]
+    # What kills processes does so in the bus in memory; tests/kill does it over RabbitMQ.
+    items[:] = [item for item in items if _value(item, "ground") != "rabbitmq" or item.get_closest_marker("deaths") is None]
     if config.getoption("--fault-seeds") <= FEW:
         items[:] = [item for item in items if _worth_its_time(item)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what takes the server under faults on each kind of database that was asked for."""
-    kinds = metafunc.config.getoption("--databases").split(",")
-    if {"store_kind", "fault_seed"} <= set(metafunc.fixturenames) and kinds != ["sqlite"]:
+    """Run what takes the server under faults on each ground that was asked for."""
+    grounds = metafunc.config.getoption("--grounds").split(",")
+    if {"ground", "fault_seed"} <= set(metafunc.fixturenames) and grounds != ["sqlite"]:
         needs = {"postgresql": [pytest.mark.needs("initdb", "postgres")]}
-        metafunc.parametrize("store_kind", [pytest.param(kind, marks=needs.get(kind, [])) for kind in kinds])
+        metafunc.parametrize("ground", [pytest.param(ground, marks=needs.get(ground, [])) for ground in grounds])
 
 
 def _worth_its_time(item: pytest.Item) -> bool:
@@ -164,8 +171,8 @@ def _outside(work: Coroutine[Any, Any, T]) -> T:
 
 
 @pytest.fixture
-def store_kind() -> str:
-    """The kind of database, unless `--databases` asks for others."""
+def ground() -> str:
+    """What the server stands on, unless `--grounds` asks for others: `sqlite`, `postgresql`, or `rabbitmq` with SQLite."""
     return "sqlite"
 
 
@@ -176,13 +183,16 @@ def certificate(furnished: Path) -> str:
 
 
 @pytest.fixture
-def settings(request: pytest.FixtureRequest, furnished: Path, tmp_path: Path, store_kind: str) -> Iterator[AldisSettings]:
+def settings(request: pytest.FixtureRequest, furnished: Path, tmp_path: Path, ground: str) -> Iterator[AldisSettings]:
     """What the server is told."""
     data_dir = tmp_path / "data"
     shutil.copytree(furnished, data_dir)
     marker = request.node.get_closest_marker("settings")
     sections = marker.kwargs if marker is not None else {}
-    if store_kind == "sqlite":
+    if ground == "rabbitmq":
+        rabbit: Rabbit = request.getfixturevalue("rabbit")
+        sections = {**sections, "bus": {"url": rabbit.url, "prefix": f"s{secrets.token_hex(4)}."}}
+    if ground != "postgresql":
         yield make_settings(data_dir, **sections)
         return
     cluster, template = request.getfixturevalue("verona")
@@ -217,14 +227,23 @@ class Furnished:
 async def _serve(settings: AldisSettings, certificate: str, seed: int | None, *, deaths: bool = False) -> AsyncIterator[Cluster]:
     def compose(process: Process, broker: MemoryBroker) -> Composition:
         pace = Pace(look=0.1) if deaths else None
-        house = OneProcess(_host(settings, process), topology=MANY, broker=broker, durable=False, any_port=True, pace=pace)
+        url = settings.bus.url.get_secret_value()
+        buses = RabbitBuses(url, settings.bus.prefix, MANY.shards, _log()) if url else None
+        house = OneProcess(_host(settings, process), topology=MANY, broker=broker, buses=buses, durable=False, any_port=True, pace=pace)
 
         def doors() -> list[Doors]:
             return [Doors(gateway.ports().port, gateway.ports().tls_port) for gateway in house.gateways]
 
         store, *parts = house.parts
         assert isinstance(store, Store)
-        return Composition([Furnished(store.database), *parts], house.routers, doors, lambda index: _kill(house.gateways[index]))
+
+        async def connect() -> Bus:
+            bus = house.buses.connect("o")
+            if isinstance(bus, AmqpBus):
+                await bus.start()
+            return bus
+
+        return Composition([Furnished(store.database), *parts], house.routers, doors, connect, lambda index: _kill(house.gateways[index]))
 
     context = trusting(certificate)
     cluster = Cluster(compose, lambda: TcpWire(context), seed, _log(), deaths=deaths)

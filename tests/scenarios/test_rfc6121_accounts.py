@@ -29,9 +29,9 @@ async def contact(enter: Enter, request: pytest.FixtureRequest) -> Actor:
 
 
 @pytest.fixture
-def operator(cluster: Cluster) -> Accounts:
+async def operator(cluster: Cluster) -> Accounts:
     """Who can do everything to accounts."""
-    return Accounts(cluster.broker.connect("o"))
+    return Accounts(await cluster.connects())
 
 
 async def is_made_anew(operator: Accounts, account: str, password: str) -> None:

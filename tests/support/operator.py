@@ -6,6 +6,4 @@ from aldis.launcher.accounts import Accounts
 
 async def manage(cluster: Cluster, action: str, account: str, password: str | None = None) -> None:
     """Add, passwd, disable, enable or delete an account; raises `Failure`."""
-    bus = cluster.broker.connect("operator")
-    await Accounts(bus).answer({"action": action, "account": account, "password": password})
-    await bus.close()
+    await Accounts(await cluster.connects()).answer({"action": action, "account": account, "password": password})

@@ -16,7 +16,7 @@ from aldis.core.shards.registry import SqlRegistry
 from aldis.core.storage import Database
 from aldis.directory.app import Directory
 from aldis.gateway.app import Gateway
-from aldis.launcher.buses import Buses
+from aldis.launcher.buses import Buses, Connections
 from aldis.launcher.settings import AldisSettings, check_shards
 from aldis.launcher.store import Store
 from aldis.router.app import Router
@@ -43,11 +43,13 @@ class OneProcess:
         *,
         topology: Topology = ONE,
         broker: MemoryBroker | None = None,
+        buses: Connections | None = None,
         durable: bool = True,
         any_port: bool = False,
         pace: Pace | None = None,
     ) -> None:
-        """For tests: a `broker` with faults, `durable=False` without fsync, `any_port` on free ports, a `pace` to look for the dead.
+        """For tests: a `broker` with faults or `buses` on another one, `durable=False` without fsync, `any_port` on free ports,
+        a `pace` to look for the dead.
 
         Raises `SettingsError`.
         """
@@ -61,7 +63,7 @@ class OneProcess:
         self.registry = SqlRegistry(self.database)
         self.broker = broker or MemoryBroker()
         self.broker.sent = BusFigures(host.registry).sent
-        self.buses = Buses(self.broker)
+        self.buses = buses or Buses(self.broker)
         self.directory = Directory(
             settings=settings, bus=self.buses.connect("d"), database=self.database, clock=host.clock, registry=host.registry, log=host.log
         )

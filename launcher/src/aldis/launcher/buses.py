@@ -1,13 +1,22 @@
 """The services' connections to the bus of one process, as a part."""
 
-from typing import Final
+from typing import Final, Protocol
 
 from aldis.core.bus.memory import MemoryBroker, MemoryBus
 from aldis.core.bus.names import incarnation
+from aldis.core.bus.port import Bus
+from aldis.core.service.process import Part
+
+
+class Connections(Part, Protocol):
+    """The services' connections as a part: there before the services start, closed when all have stopped."""
+
+    def connect(self, letter: str) -> Bus:
+        """One more connection, for the service that this letter stands for."""
 
 
 class Buses:
-    """The services' connections as a part: closed when all services have stopped."""
+    """Connections to a bus in memory."""
 
     name: Final = "bus"
 

@@ -4,13 +4,14 @@ Which services it is made of is handed in: the composition is the launcher's, wh
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from aldis.core.bus.faults import Faults
 from aldis.core.bus.memory import MemoryBroker
 from aldis.core.bus.names import router_queue
+from aldis.core.bus.port import Bus
 from aldis.core.service.logging import Logger
 from aldis.core.service.process import Part, Process
 from aldis.core.shards.runner import ShardRunner
@@ -40,6 +41,8 @@ class Composition:
     routers: Sequence[Router]
     doors: Callable[[], Sequence[Doors]]
     """Each gateway's, once it has started."""
+    connect: Callable[[], Awaitable[Bus]]
+    """Gives one more connection to the server's bus, closed with it."""
     kill: Callable[[int], None] = lambda _: None
     """Ends a gateway as SIGKILL does."""
 
@@ -65,6 +68,7 @@ class Cluster:
         self._process = Process(log)
         self._routers: Sequence[Router] = ()
         self._kill: Callable[[int], None] = lambda _: None
+        self._connect: Callable[[], Awaitable[Bus]] | None = None
         self._running: asyncio.Task[int] | None = None
         self._moves: set[asyncio.Task[None]] = set()
         self._moving: set[str] = set()
@@ -98,10 +102,16 @@ class Cluster:
         self.actors.append(actor)
         return actor
 
+    async def connects(self) -> Bus:
+        """Connect somebody to the server's bus, an operator for example."""
+        assert self._connect is not None  # noqa: S101  it has been started
+        return await self._connect()
+
     def _build(self, process: Process) -> Sequence[Part]:
         composition = self._compose(process, self.broker)
         self._routers = composition.routers
         self._kill = composition.kill
+        self._connect = composition.connect
         return [*composition.parts, Opened(self, composition.doors)]
 
     # ── deaths ──
