@@ -59,7 +59,11 @@ async def test_after_the_login_the_stream_begins_anew_and_sasl_is_over(stranger:
     await stranger.authenticates()
     features = await stranger.opens()
     assert stranger.header["id"] != before
-    assert [child.tag for child in features] == ["{urn:ietf:params:xml:ns:xmpp-bind}bind", "{urn:ietf:params:xml:ns:xmpp-session}session"]
+    assert [child.tag for child in features] == [
+        "{urn:ietf:params:xml:ns:xmpp-bind}bind",
+        "{urn:ietf:params:xml:ns:xmpp-session}session",
+        "{urn:xmpp:sm:3}sm",
+    ]
     await stranger.sends_auth("PLAIN", b"\0juliet\0R0m30")
     await stranger.is_told("unsupported-stanza-type")
 
