@@ -79,7 +79,7 @@ class Hub:
         """Called after each batch, so that what it wrote goes out together."""
         self.resumption = resumption = LinkResumption(means.bus, self._links, self._ended, means.drop, means.now)
         resumption.queue = self.queue = queue
-        resumption.opened, resumption.forgotten = self._open, self._forget
+        resumption.opened, resumption.forgotten, resumption.given = self._open, self._forget, self._give
 
     # --- from clients
 
@@ -266,11 +266,14 @@ class Hub:
             if recipient.number <= link.number or link.generation != recipient.generation:
                 self._drop("repeat")
                 continue
-            link.number = number = recipient.number
-            link.given += 1
-            link.unwritten.append((number, message.effect, stanza))
-            link.client.stanza(stanza, recipient.to or stanza.to)
-            self._unreported.add(link)
+            self._give(link, recipient.number, message.effect, stanza, recipient.to or stanza.to)
+
+    def _give(self, link: Link, number: int, effect: str, stanza: Envelope, to: str) -> None:
+        link.number = number
+        link.given += 1
+        link.unwritten.append((number, effect, stanza))
+        link.client.stanza(stanza, to)
+        self._unreported.add(link)
 
     def _return(self, shard: int, stanza: Envelope, recipient: Recipient) -> None:
         """The session has ended: its shard decides what becomes of the stanza. Presence is for nobody else."""

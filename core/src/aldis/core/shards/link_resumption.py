@@ -1,10 +1,11 @@
 """A gateway's side of XEP-0198: sessions whose clients count, wait for their clients, and go on with new streams."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from aldis.core.bus.port import Bus
 from aldis.core.contracts.base import Message, Origin
+from aldis.core.contracts.envelope import Envelope
 from aldis.core.contracts.resumption import Copy, Enable, Enabled, LetGo, Managed, Resume, Resumed, ResumeFailed
 from aldis.core.contracts.sessions import SessionSnapshot
 from aldis.core.shards.link import Client, Ended, Link
@@ -37,6 +38,8 @@ class LinkResumption:
         """Makes a link, by id, account, peer and time of its login, for a session whose client has gone again."""
         self.forgotten: Callable[[Link], None]
         """A session is here no longer, without having ended."""
+        self.given: Callable[[Link, int, str, Envelope, str], None]
+        """Gives a stanza to a link's client: number, effect, stanza, and whom it is addressed to."""
 
     # --- from clients
 
@@ -103,6 +106,7 @@ class LinkResumption:
         if max(0 if old is None else old.generation, 0 if ended is None else ended.generation) >= message.generation:
             self._drop("repeat")
             return
+        left = [] if old is None else [copy for copy in old.unwritten if copy[0] > message.number]
         if old is not None:
             self._forget(old)
         link = self._links.get(message.request)
@@ -111,11 +115,18 @@ class LinkResumption:
             link.become(message)
             self._links[link.id] = link
             self.detach(link)
+            self._give(link, left)
             return
         del self._links[link.id]
         link.become(message)
         self._links[link.id] = link
         link.client.resumed(link.previd, link.h)
+        self._give(link, left)
+
+    def _give(self, link: Link, left: Iterable[tuple[int, str, Envelope]]) -> None:
+        """Give the new stream what the old one had here: its shard sends that again, but may die before it has."""
+        for number, effect, stanza in left:
+            self.given(link, number, effect, stanza, stanza.to or link.jid)
 
     def _failed(self, message: ResumeFailed) -> None:
         link = self._links.get(message.session)

@@ -13,7 +13,11 @@ from aldis.core.shards.keeper import Keeper
 from aldis.core.shards.mailbox import Mailboxes, Result
 from aldis.core.shards.sessions import Session
 from aldis.core.shards.slots import shard_of
-from aldis.core.shards.turn import Turn
+from aldis.core.shards.turn import Afterwards, Turn
+
+
+def _nothing() -> None:
+    """There is nothing more to do."""
 
 
 class Output:
@@ -239,12 +243,14 @@ class Output:
         """Have a gateway close a stream whose session goes on elsewhere, or is over."""
         self._tell(gateway, LetGo(shard=self.shard, epoch=self.epoch, session=session, generation=generation, over=over), turn)
 
-    def again(self, session: Session, turn: Turn, *, after: int = 0) -> None:
-        """Send once more what the session is not known to have, under its numbers."""
+    def again(self, session: Session, turn: Turn, *, after: int = 0, then: Callable[[], None] = _nothing) -> None:
+        """Send once more what the session is not known to have, under its numbers; `then` is called when the gateway has all of it."""
+        had = Afterwards(turn, then)
         for number, effect, stanza in session.held:
             if number > after:
                 recipient = Recipient(session.id, session.generation, number, "" if stanza.to else session.jid)
-                self._tell(session.gateway, self._delivery(effect, stanza, (recipient,), turn), turn)
+                self._tell(session.gateway, self._delivery(effect, stanza, (recipient,), turn), had)
+        had.release()
 
     def _delivery(self, effect: str, stanza: Envelope, recipients: tuple[Recipient, ...], turn: Turn) -> Deliver:
         return Deliver(
@@ -266,6 +272,6 @@ class Output:
         """Send anything else, such as an acknowledgement to another service."""
         self._tell(queue, message, turn)
 
-    def _tell(self, queue: str, message: Message, turn: Turn) -> None:
+    def _tell(self, queue: str, message: Message, receipt: Receipt) -> None:
         if not self.dead and queue:
-            self._bus.publish(queue, message, turn)
+            self._bus.publish(queue, message, receipt)

@@ -101,5 +101,4 @@ class Restoring(Generic[S]):
         session.holds(missing)
         if missing:
             session.number = missing[-1].number
-            self._output.again(session, turn, after=number)
-        self._output.let_go(left.session, gateway, left.generation, turn)
+        self._output.again(session, turn, after=number, then=lambda: self._output.let_go(left.session, gateway, left.generation, turn))

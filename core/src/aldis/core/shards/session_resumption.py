@@ -117,12 +117,14 @@ class SessionResumption(Generic[S]):
             self._keeper.had(session, ALL)
         self._keeper.changed(session)
 
-        def tell() -> None:
-            # the new stream first: should this process die in between, the old one has let go of nothing
-            self._output.resumed(session, message, accepted, acked, turn)
-            self._output.again(session, turn)
+        def let_go() -> None:
             if gateway and gateway != session.gateway:
                 self._output.let_go(session.id, gateway, generation, turn)
+
+        def tell() -> None:
+            # should this process die in between, the old stream has let go of nothing that the new one has not
+            self._output.resumed(session, message, accepted, acked, turn)
+            self._output.again(session, turn, then=let_go)
 
         if self._keeper.journal and session.handled < accepted:
             self._when_committed(session, accepted, tell, turn)

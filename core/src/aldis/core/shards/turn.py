@@ -1,5 +1,6 @@
 """A turn: one input batch, as long as anything that it caused is under way."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from aldis.core.bus.port import Batch
@@ -55,3 +56,27 @@ class Turns:
         for turn in self._turns[:-1]:
             turn.pending -= 1
         self._turns[-1].release()
+
+
+class Afterwards:
+    """What is done when publishes of a turn are confirmed, as a part of it."""
+
+    __slots__ = ("_call", "_pending", "_turn")
+
+    def __init__(self, turn: Turn, call: Callable[[], None]) -> None:
+        """Released once by its maker, after the last publish."""
+        turn.hold()
+        self._turn = turn
+        self._call = call
+        self._pending = 1
+
+    def hold(self) -> None:
+        """One more is under way."""
+        self._pending += 1
+
+    def release(self) -> None:
+        """One is confirmed; after the last it is done."""
+        self._pending -= 1
+        if self._pending == 0:
+            self._call()
+            self._turn.release()
