@@ -139,7 +139,7 @@ class Hub:
         if self._links.get(link.id) is not link:
             return
         del self._links[link.id]
-        self._forget(link)
+        self._forget(link, moved=False)
         if link.n == 0:
             return  # it never asked for a resource
         link.n += 1
@@ -158,15 +158,15 @@ class Hub:
             ),
         )
 
-    def _forget(self, link: Link) -> None:
-        """It is here no longer, but what was meant for it may come again."""
+    def _forget(self, link: Link, moved: bool) -> None:
+        """It is here no longer, but what was meant for it may come again; it has `moved` if it goes on with another stream."""
         self._unreported.discard(link)
         if not self._repeats_for:
             return
         now = self._now()
         while self._ended and now - next(iter(self._ended.values())).when >= self._repeats_for:
             self._ended.popitem(last=False)
-        self._ended[link.id] = Ended(link, now)
+        self._ended[link.id] = Ended(link, now, moved)
 
     def acknowledge(self, link: Link, h: int) -> None:
         """The client has so much, as it counts (XEP-0198 §4); raises `HandledCountTooHigh`."""
@@ -353,7 +353,9 @@ class Hub:
                 binding=tuple(link.id for link in links if not link.jid),
                 newest=self._counter,
                 ended=tuple(
-                    (session, ended.handled) for session, ended in self._ended.items() if ended.shard == message.shard and ended.handled
+                    (session, ended.handled)
+                    for session, ended in self._ended.items()
+                    if ended.shard == message.shard and ended.handled and not ended.moved
                 ),
             ),
         )

@@ -181,12 +181,14 @@ class Link:
 class Ended:
     """A session to which something may come again, or from which it may."""
 
-    __slots__ = ("generation", "handled", "number", "shard", "when")
+    __slots__ = ("generation", "handled", "moved", "number", "shard", "when")
 
-    def __init__(self, link: Link, when: float) -> None:
+    def __init__(self, link: Link, when: float, moved: bool) -> None:
         self.shard = link.shard
         self.generation = link.generation
         self.number = link.number
         """The last number it had."""
         self.handled = link.handled
         self.when = when
+        self.moved = moved
+        """It is no longer here, but not over: another stream has it."""

@@ -36,8 +36,8 @@ class LinkResumption:
         """Makes what stands for the client of a session that waits for one, and ends the session when its time is over."""
         self.opened: Callable[[str, str, str, float], Link]
         """Makes a link, by id, account, peer and time of its login, for a session whose client has gone again."""
-        self.forgotten: Callable[[Link], None]
-        """A session is here no longer, without having ended."""
+        self.forgotten: Callable[[Link, bool], None]
+        """A session is here no longer: it has moved, or is over."""
         self.given: Callable[[Link, int, str, Envelope, str], None]
         """Gives a stanza to a link's client: number, effect, stanza, and whom it is addressed to."""
 
@@ -149,7 +149,7 @@ class LinkResumption:
     def _forget(self, link: Link, *, over: bool = False) -> None:
         """Close the stream of a session that goes on with another one, or is over."""
         del self._links[link.id]
-        self.forgotten(link)
+        self.forgotten(link, not over)
         link.client.close("internal-server-error" if over else "conflict", OVER if over else ELSEWHERE)
 
 
