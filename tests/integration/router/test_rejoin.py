@@ -7,6 +7,7 @@ import pytest
 
 from aldis.core.shards.hub import Hub
 from aldis.core.shards.leases import Pace
+from tests.integration.router.conftest import Client
 from tests.integration.router.fleet import SETTLED, Fleet
 from tests.integration.router.talk import longest, talking
 
@@ -97,17 +98,39 @@ async def test_sessions_of_a_gateway_that_stays_away_end_and_their_clients_are_t
         assert again.jid == juliet.jid
 
 
+async def half_heard(fleet: Fleet) -> tuple[Client, Client]:
+    """Romeo and Juliet on a gateway each, and something that he said and that is not on her socket."""
+    romeo = await fleet.client("romeo", "orchard", 0)
+    juliet = await fleet.client("juliet", "balcony", 1)
+    romeo.sends("message", "chat", juliet.jid, "<body>1</body>")
+    await juliet.receives("message chat")
+    juliet.got.clear()
+    juliet.reads_nothing_after = juliet.link.given
+    romeo.sends("message", "chat", juliet.jid, "<body>2</body>")
+    await juliet.receives("message chat")
+    return romeo, juliet
+
+
+async def test_a_gateway_that_is_killed_while_a_shard_is_handed_over_loses_nothing(tmp_path: Path) -> None:
+    """The next owner can't ask it what it had, and the owner before has forgotten."""
+    fleet = Fleet(tmp_path, None, Pace(beat=0.2, look=0.2, lease=5.0))
+    async with fleet.running(routers=2, hubs=2):
+        await fleet.until(4, 4)
+        romeo, juliet = await half_heard(fleet)
+        shard = juliet.link.shard
+        owner, heir = sorted(fleet.routers, key=lambda router: router.runner is None or shard not in router.runner.running)
+        assert owner.runner is not None
+        release = owner.runner.release(shard, heir._bus.incarnation)
+        cut(fleet, fleet.hubs[1])
+        await release
+        await romeo.receives(f"message error {juliet.jid}")
+
+
 async def test_a_gateway_that_is_killed_is_noticed_within_a_second(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, None, Pace())
     async with fleet.running(routers=2, hubs=2):
-        romeo = await fleet.client("romeo", "orchard", 0)
-        juliet = await fleet.client("juliet", "balcony", 1)
-        romeo.sends("message", "chat", juliet.jid, "<body>1</body>")
-        await juliet.receives("message chat")
-        juliet.got.clear()
-        juliet.reads_nothing_after = juliet.link.given
-        romeo.sends("message", "chat", juliet.jid, "<body>2</body>")
-        await juliet.receives("message chat")
+        await fleet.until(4, 4)
+        romeo, juliet = await half_heard(fleet)
         cut(fleet, fleet.hubs[1])
         began = asyncio.get_running_loop().time()
         await romeo.receives(f"message error {juliet.jid}")

@@ -184,10 +184,15 @@ class ShardOwner(Generic[S]):
 
     def lost(self) -> None:
         """The queue is somebody else's: forget everything, send nothing more."""
-        if self._repeats_for and not self._output.dead:
-            self.aside = left(self._sessions.values(), self._turns) + self._rejoining.waiting
-        self.discard()
+        self.aside = self.leave()
         self._lost()
+
+    def leave(self) -> tuple[Left, ...]:
+        """Forget everything; what the next owner should have, if a gateway should be gone by then."""
+        needless = self._output.dead or not self._repeats_for
+        aside = () if needless else left(self._sessions.values(), self._turns) + self._rejoining.waiting
+        self.discard()
+        return aside
 
     def settle(self) -> None:
         """Acknowledge the turns that are over, in the order in which they began, after their gateways were told."""
@@ -241,8 +246,7 @@ class ShardOwner(Generic[S]):
 
     def _homeless(self, session: Session) -> None:
         """A session is to be closed that no gateway has."""
-        mine = self._sessions.get(session.id)
-        if mine is session and mine is not None:
+        if (mine := self._sessions.get(session.id)) is session and mine is not None:
             self._waiting.over(mine)
 
     def _end_for(self, message: SessionEnd) -> None:
@@ -290,8 +294,7 @@ class ShardOwner(Generic[S]):
         match message:
             case Written():
                 for _, session_id, number in message.sessions:
-                    session = self._sessions.get(session_id)
-                    if session is not None:
+                    if (session := self._sessions.get(session_id)) is not None:
                         session.written(number)
                         self._keeper.had(session, number)
             case Bind():
@@ -314,8 +317,7 @@ class ShardOwner(Generic[S]):
                 self._drop("unknown-message")
 
     def _enable(self, message: Enable, turn: Turn) -> None:
-        session = self._sessions.get(message.origin.session)
-        if session is None:
+        if (session := self._sessions.get(message.origin.session)) is None:
             self._drop("no-session")
         elif self._accept(session, message.generation, message.origin, turn):
             self._resumption.enable(session, message, turn)

@@ -116,7 +116,10 @@ class ShardRunner(Generic[S]):
 
     def pass_on(self, shard: int) -> None:
         """The shard is somebody else's for good: what this process held when it lost it goes there."""
-        epoch, aside = self._asides.pop(shard, (0, ()))
+        self._leave(shard, *self._asides.pop(shard, (0, ())))
+
+    def _leave(self, shard: int, epoch: int, aside: tuple[Left, ...]) -> None:
+        """Leave copies to the next owner: gateways have them too, but one may die before it is asked."""
         for start in range(0, len(aside), AT_ONCE):
             self._bus.publish(router_queue(shard), Aside(epoch=epoch, sessions=aside[start : start + AT_ONCE]))
 
@@ -163,11 +166,10 @@ class ShardRunner(Generic[S]):
             await asyncio.wait({take})
         running = self.running.get(shard)
         if running is not None:
-            await self._drain(running)
-            await running.owner.stored()
+            aside = await self._drain(running)
             if self.running.pop(shard, None) is not None:
-                running.owner.discard()
                 self._ending.add(running.owner.mailboxes)
+                self._leave(shard, running.output.epoch, aside)
         try:
             epoch = await self._registry.release(shard, self.me, heir)
         except Exception as error:  # noqa: BLE001  the database may be away; whoever decides finds the row as it was
@@ -179,16 +181,20 @@ class ShardRunner(Generic[S]):
             self._log.info("shard.released", shard=shard, epoch=epoch, heir=heir)
 
     @staticmethod
-    async def _drain(running: Running[S]) -> None:
-        """Stop the input and finish what came; what takes too long is left to the next owner, who does it again."""
+    async def _drain(running: Running[S]) -> tuple[Left, ...]:
+        """Stop the input, finish what came and forget everything; what takes too long is left to the next owner, who does it again."""
         subscription = running.subscription
         if subscription is None:
-            return
+            return running.owner.leave()
         leaving = asyncio.get_running_loop().create_task(subscription.cancel())
         done, _ = await asyncio.wait({leaving}, timeout=DRAIN)
-        if not done:
-            running.drop()
-            await asyncio.wait({leaving})
+        if done:
+            await running.owner.stored()
+            return running.owner.leave()
+        aside = running.owner.leave()
+        subscription.abandon()
+        await asyncio.wait({leaving})
+        return aside
 
     # --- taking
 
