@@ -357,8 +357,13 @@ class Hub:
                     for session, ended in self._ended.items()
                     if ended.shard == message.shard and ended.handled and not ended.moved
                 ),
+                moved=tuple((session, tuple(keys)) for session, keys in seen.items() if self._has_moved(session)),
             ),
         )
+
+    def _has_moved(self, session: str) -> bool:
+        ended = self._ended.get(session)
+        return ended is not None and ended.moved and session not in self._links
 
     @staticmethod
     def _seen(recent: Sequence[tuple[Deliver, float]] | deque[tuple[Deliver, float]]) -> dict[str, list[tuple[str, int, str]]]:

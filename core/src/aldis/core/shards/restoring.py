@@ -45,6 +45,10 @@ class Restoring(Generic[S]):
             for snapshot, gateway in of_one:
                 self._catch_up(session, snapshot, gateway, turn)
         self._restore_kept(kept, {answer.gateway for answer in answers})
+        for answer in answers:
+            for session_id, keys in answer.moved:
+                if (moved := self._sessions.get(session_id)) is not None:
+                    moved.seen = (moved.seen or set()).union(keys)
 
     def take_in(self, snapshot: SessionSnapshot, gateway: str) -> S:
         """Take in a session from the gateway that has its newest stream."""

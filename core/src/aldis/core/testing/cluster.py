@@ -22,6 +22,8 @@ from aldis.core.testing.wire import Doors, Wire
 START_SECONDS: Final = 20.0
 NOTICED_SECONDS: Final = 0.5
 """Within which somebody has noticed that a gateway died."""
+REST_SECONDS: Final = 0.25
+"""Longer than a router waits before it gives a shard back whose rightful owner is there."""
 ROUTERS: Final = router_queue(0)[:-1]
 """How the names of the shards' queues begin."""
 
@@ -125,7 +127,7 @@ class Cluster:
             self._kill(gateway)
             return
         faults, self.faults.die, self.faults.move = (self.faults.die, self.faults.move), 0.0, 0.0
-        await self._until(self._all_owned)
+        await self._come_to_rest()
         self._kill(gateway)
         await asyncio.sleep(NOTICED_SECONDS)
         await self._until(self._all_stored)
@@ -138,6 +140,12 @@ class Cluster:
         before = self._owner(shard)
         self.broker.queues[router_queue(shard)].line[0].lose()
         await self._until(lambda: self._owner(shard) not in (None, before))
+
+    async def _come_to_rest(self) -> None:
+        """Wait until shards that the faults have moved are back with whose they are."""
+        owners: list[object] = []
+        while not self._all_owned() or owners != (owners := [self._owner(shard) for shard in self._shards()]):  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(REST_SECONDS)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(START_SECONDS):
