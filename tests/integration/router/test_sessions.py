@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aldis.core.bus.faults import Death, Faults
 from aldis.core.bus.names import router_queue
 from aldis.core.contracts.accounts import AccountDisabled
 from aldis.core.contracts.base import Origin
@@ -234,3 +235,29 @@ async def test_a_new_owner_takes_nothing_once_more_that_was_done_before_it(tmp_p
         romeo.sends("message", "chat", heir.jid, "<body>all</body>")
         await heir.until(lambda: any("all" in line for line in heir.got))
         assert (romeo.got, len(heir.got)) == ([], 1)
+
+
+@pytest.mark.parametrize("moment", [Death.AFTER, Death.WITHIN])
+async def test_two_resources_that_come_while_the_owner_dies_see_each_other_once(
+    tmp_path: Path, moment: Death, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, seed=1, shards=1)
+    faults = cluster.faults
+    assert faults is not None
+    faults.repeat = faults.delay = faults.die = faults.move = 0.0
+    async with cluster.running(routers=2, hubs=1):
+        clients = [await cluster.client("romeo", resource) for resource in ("orchard", "garden")]
+        for client in clients:
+            client.sends("iq", "get", children=ROSTER)
+            await client.receives("iq result")
+        deaths = [moment]
+        monkeypatch.setattr(Faults, "death", lambda *_: deaths.pop() if deaths else None)
+        monkeypatch.setattr(Faults, "survivors", lambda _: 5)
+        for client in clients:
+            client.sends("presence")
+        for client in clients:
+            await client.until(lambda client=client: len(client.got) >= 2)
+        await asyncio.sleep(0.1)
+        assert not deaths
+        both = sorted(f"presence - {client.jid}" for client in clients)
+        assert [sorted(line.partition(" -> ")[0] for line in client.got) for client in clients] == [both, both]

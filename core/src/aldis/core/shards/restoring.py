@@ -52,17 +52,17 @@ class Restoring(Generic[S]):
 
     def take_in(self, snapshot: SessionSnapshot, gateway: str) -> S:
         """Take in a session from the gateway that has its newest stream."""
-        session = self._made(snapshot, snapshot.session, gateway)
+        session = self._made(snapshot, snapshot.session, gateway, snapshot.handled)
         session.seen = set(snapshot.seen) or None
-        session.last = snapshot.handled or None
         session.unsure = True
         session.handled = snapshot.handled
         session.managed = snapshot.managed
         session.holds(snapshot.copies)
         return session
 
-    def _made(self, known: SessionSnapshot | State, id: str, gateway: str) -> S:  # noqa: A002  the field's name
+    def _made(self, known: SessionSnapshot | State, id: str, gateway: str, handled: int) -> S:  # noqa: A002  the field's name
         plain = Session(id, known.generation, gateway, known.jid, known.peer)
+        plain.last = handled or None
         plain.number = known.number
         plain.note = known.note
         plain.since = known.since
@@ -92,7 +92,7 @@ class Restoring(Generic[S]):
             elif row.session in self._ended or state.gateway in answered:
                 self._keeper.ended(row.session)
             elif self._waiting.can_wait(row) and state.jid not in taken:
-                self._waiting.restore(self._made(state, row.session, state.gateway), row)
+                self._waiting.restore(self._made(state, row.session, state.gateway, row.handled), row)
             else:
                 self._waiting.end_kept(row)
         for new in news:

@@ -46,7 +46,6 @@ class Waiting(Generic[S]):
     def restore(self, session: S, kept: Kept) -> None:
         """Take it in."""
         state = kept.state
-        session.last = kept.handled or None
         session.handled = kept.handled
         session.managed = managed = state.managed
         session.holds(kept.copies)

@@ -105,6 +105,7 @@ class UserShard:
         """Take in a session that was bound under an earlier owner."""
         restored = UserSession(session.id, session.generation, session.gateway, session.jid, session.peer)
         restored.number = session.number
+        restored.last = session.last
         restored.note = session.note
         restored.since = session.since
         self._presences.restore(restored)

@@ -48,13 +48,15 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
 class UserSession(Session):
     """A bound resource and its presence."""
 
-    __slots__ = ("bound_by", "directed", "interested", "left", "over", "presence", "priority", "resource")
+    __slots__ = ("announces", "bound_by", "directed", "interested", "left", "over", "presence", "priority", "resource")
 
     def __init__(self, id: str, generation: int, gateway: str, jid: str, peer: str) -> None:  # noqa: A002  the field's name
         super().__init__(id, generation, gateway, jid, peer)
         self.resource = jid.partition("/")[2]
         self.presence: Envelope | None = None
         """The last presence without `to`; None while unavailable."""
+        self.announces = False
+        """An earlier owner noted the presence and did not finish with it: it comes again, and everybody is told then."""
         self.priority = 0
         self.interested = False
         """It asked for the roster, so it gets pushes (RFC 6121 §2.2)."""

@@ -53,16 +53,18 @@ class Presences:
         arrives = bool(stanza.flags & Flag.INITIAL) or session.presence is None  # the first one may have been refused
         session.presence = stanza = msgspec.structs.replace(stanza, to="")
         session.priority = priority
+        session.announces = False
         self._shard.note(session, turn)
         self._route(roster.subscribers(), f"presence {session.jid}", stanza, turn)
-        self._shard.output.deliver_all(user.available(), "presence", stanza, turn)  # itself, too (RFC 6121 §4.2.2)
+        there = [other for other in user.available() if not _arrives_again(other)]
+        self._shard.output.deliver_all(there, "presence", stanza, turn)  # itself, too (RFC 6121 §4.2.2)
         if arrives:
             self._arrive(roster, user, session, stanza, turn)
 
     def _arrive(self, roster: Roster, user: User, session: UserSession, stanza: Envelope, turn: Turn) -> None:
         """What a session gets that has just become available: others' presence, and requests (RFC 6121 §4.3, §3.1.3)."""
         for other in user.available():
-            if other is not session and other.presence is not None:
+            if other is not session and other.presence is not None and not _told(session, other, other.presence):
                 self._shard.output.deliver(session, f"presence {other.jid}", _again(other.presence, stanza), turn)
         probe = made("probe", session.jid, "", stanza.origin)
         self._route(roster.subscriptions(), "probe", probe, turn)
@@ -190,6 +192,7 @@ class Presences:
         if session.note:
             note = _DECODER.decode(session.note)
             session.presence = note.presence
+            session.announces = note.presence is not None and session.last is not None and note.presence.origin.n > session.last
             session.priority = 0 if note.presence is None else _priority(note.presence)
             session.interested = note.interested
             session.directed = set(note.directed)
@@ -242,6 +245,17 @@ class Presences:
         self._shard.output.route_all(
             [contact for contact in contacts if "@" in contact and self._shard.local(contact)], effect, stanza, turn
         )
+
+
+def _told(session: UserSession, other: UserSession, presence: Envelope) -> bool:
+    """Has one session been told of the other's presence by an earlier owner, or will it be when that comes again?"""
+    origin = presence.origin
+    return other.announces or (session.seen is not None and (origin.session, origin.n, "presence") in session.seen)
+
+
+def _arrives_again(session: UserSession) -> bool:
+    """Will it be told of the others when its own presence comes again?"""
+    return session.announces and session.presence is not None and bool(session.presence.flags & Flag.INITIAL)
 
 
 def made(kind: str, sender: str, to: str, origin: Origin) -> Envelope:
