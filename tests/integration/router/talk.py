@@ -51,7 +51,9 @@ class Talk:
         """Everything came once and in order."""
         for client in self.pair:
             bodies = [line.partition("<body>")[2].partition("<")[0] for line in client.got if line.startswith("message")]
-            assert bodies == [str(n) for n in range(1, self.sent + 1)]
+            said = [str(n) for n in range(1, self.sent + 1)]
+            wrong = next((n for n, (heard, wanted) in enumerate(zip(bodies, said, strict=False)) if heard != wanted), len(said))
+            assert bodies == said, f"{client.jid} of {self.sent}: … {client.got[max(wrong - 3, 0) : wrong + 12]}"
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.router.broker_fleet import BrokerFleet, broker_fleet
+from tests.integration.router.broker_fleet import SETTLES, BrokerFleet, broker_fleet
 from tests.integration.router.talk import Talk, longest, talking
 from tests.support.rabbit import Rabbit
 
@@ -36,6 +36,14 @@ class Stall:
         await asyncio.sleep(1.0)
         self.usual = self.of("usually")
 
+    async def over(self, what: str) -> float:
+        """Wait until everybody has heard what was said last, and something since; the seconds that it took at most."""
+        before = [talk.sent for talk in self._talks]
+        async with asyncio.timeout(SETTLES):
+            while any(talk.sent < sent + 2 for talk, sent in zip(self._talks, before, strict=True)):
+                await asyncio.sleep(0.01)
+        return self.of(what)
+
     def of(self, what: str) -> float:
         """Seconds that a message took at most since it was asked last; part of the test's report."""
         seconds = longest(self._talks)
@@ -55,13 +63,11 @@ async def test_a_router_joins_and_leaves_under_load(fleet: BrokerFleet, request:
         for _ in range(2):
             third = await fleet.add_router()
             await fleet.until_owned(3)
-            await asyncio.sleep(0.2)
-            joins = stall.of("joins")
+            joins = await stall.over("joins")
             third.terminate()
             assert await third.wait() == 0
             await fleet.until_owned(2)
-            await asyncio.sleep(0.2)
-            stalls.append(max(joins, stall.of("leaves")))
+            stalls.append(max(joins, await stall.over("leaves")))
         assert min(stalls) < stall.limit(0.2)
 
 
@@ -71,8 +77,7 @@ async def test_a_router_is_killed_under_load(fleet: BrokerFleet, request: pytest
         await stall.begin()
         fleet.routers[0].kill()
         await fleet.until_owned(1)
-        await asyncio.sleep(0.2)
-        assert stall.of("killed") < stall.limit(2.0)
+        assert await stall.over("killed") < stall.limit(2.0)
 
 
 async def test_a_router_that_stands_still_loses_its_shards_and_does_no_harm_when_it_goes_on(
@@ -83,10 +88,9 @@ async def test_a_router_that_stands_still_loses_its_shards_and_does_no_harm_when
         await stall.begin()
         fleet.routers[0].send_signal(signal.SIGSTOP)
         await fleet.until_owned(1)
-        await asyncio.sleep(0.2)
-        stall.of("stopped")
+        await stall.over("stopped")
         fleet.routers[0].send_signal(signal.SIGCONT)
         await fleet.until_owned(2)
         await asyncio.sleep(1.0)
-        assert stall.of("goes on") < stall.limit(2.0)
+        assert await stall.over("goes on") < stall.limit(2.0)
     assert "shard.lost" in fleet.log(0)

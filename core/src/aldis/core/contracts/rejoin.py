@@ -32,3 +32,5 @@ class Aside(Message, frozen=True, kw_only=True, tag="aside"):
 
     epoch: int
     sessions: tuple[Left, ...]
+    ordered: bool = False
+    """It handed the shard over in order: whatever gateway is still there has it all."""

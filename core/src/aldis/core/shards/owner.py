@@ -15,7 +15,7 @@ from aldis.core.contracts.envelope import Envelope
 from aldis.core.contracts.rejoin import Aside, Left, Rejoin
 from aldis.core.contracts.resumption import Enable, Resume
 from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, TakeoverAnswer, Written
-from aldis.core.shards.aside import left
+from aldis.core.shards.aside import Held, left
 from aldis.core.shards.fenced import Fenced
 from aldis.core.shards.keeper import Keeper
 from aldis.core.shards.kept import Kept, Records
@@ -80,7 +80,7 @@ class ShardOwner(Generic[S]):
         """Queues of gateways that died."""
         self._rejoining = Rejoining(output, self._sessions, self._ended, self._restoring, keeper, self._waiting)
         self._rejoining.restored, self._rejoining.give_back = self._remember, self._give_back
-        self.aside: tuple[Left, ...] = ()
+        self.aside: tuple[Held, ...] = ()
         """When it was lost: copies for the next owner."""
         self.mailboxes = output.mailboxes = Mailboxes(self._failed)
         output.routed = service.routed
@@ -93,8 +93,7 @@ class ShardOwner(Generic[S]):
 
     def restore(self, answers: list[TakeoverAnswer], kept: Iterable[Kept]) -> None:
         """Take in the sessions that the gateways know, and those that only the database does."""
-        turn = Turn(self, None, self._mark)
-        self._turns.append(turn)
+        self._turns.append(turn := Turn(self, None, self._mark))
         self._restoring.restore(answers, kept, turn)
         turn.release()
         self._rejoining.began()
@@ -103,8 +102,7 @@ class ShardOwner(Generic[S]):
 
     def take_aside(self, left: Iterable[Left], *, successor: bool) -> None:
         """Take over what an earlier owner held; `successor` if nobody owned the shard in between."""
-        turn = Turn(self, None, self._mark)
-        self._turns.append(turn)
+        self._turns.append(turn := Turn(self, None, self._mark))
         self._rejoining.aside(left, turn, successor=successor)
         turn.release()
 
@@ -187,10 +185,10 @@ class ShardOwner(Generic[S]):
         self.aside = self.leave()
         self._lost()
 
-    def leave(self) -> tuple[Left, ...]:
+    def leave(self) -> tuple[Held, ...]:
         """Forget everything; what the next owner should have, if a gateway should be gone by then."""
         needless = self._output.dead or not self._repeats_for
-        aside = () if needless else left(self._sessions.values(), self._turns) + self._rejoining.waiting
+        aside = () if needless else left(self._sessions.values(), self._turns) + tuple(("", copies) for copies in self._rejoining.waiting)
         self.discard()
         return aside
 
@@ -308,7 +306,8 @@ class ShardOwner(Generic[S]):
             case Rejoin():
                 self._rejoining.rejoin(message, turn)
             case Aside():
-                self._rejoining.aside(message.sessions, turn, successor=self._output.epoch == message.epoch + 1)
+                successor = self._output.epoch == message.epoch + 1
+                self._rejoining.aside(message.sessions, turn, successor=successor, ordered=message.ordered)
             case SessionEnd():
                 self._end(message, turn)
             case AccountDeleted() | AccountDisabled():

@@ -6,8 +6,8 @@ from typing import Generic
 
 from aldis.core.bus.names import SHARDS, router_queue
 from aldis.core.bus.port import BusAway, Consumption
-from aldis.core.contracts.rejoin import Aside, Left
 from aldis.core.contracts.shards import ShardMoved
+from aldis.core.shards.aside import Asides, Held, leave
 from aldis.core.shards.mailbox import Mailboxes
 from aldis.core.shards.means import Means
 from aldis.core.shards.members import Registry
@@ -22,8 +22,6 @@ RETRY = 0.5
 """Seconds before a shard is claimed again that could not be."""
 DRAIN = 3.0
 """Seconds that a shard which is handed over has to finish what it began; then the next owner does it again."""
-AT_ONCE = 64
-"""Sessions in one message about copies that were held."""
 SOON, LATER = 0.01, 0.5
 """Seconds between two looks whether the owner before has left the queue: at first, and at last."""
 
@@ -65,8 +63,7 @@ class ShardRunner(Generic[S]):
         """Shards to own, each with the dead process that it may be taken from."""
         self._takes: dict[int, asyncio.Task[None]] = {}
         self._releases: dict[int, asyncio.Task[None]] = {}
-        self._asides: dict[int, tuple[int, tuple[Left, ...]]] = {}
-        """By shard that was lost: the epoch under which this process claimed it last, and what its owner held."""
+        self._asides = Asides(self._bus)
         self._ending: set[Mailboxes] = set()
         self._wake = asyncio.Event()
         self.contested: Callable[[], None] = lambda: None
@@ -116,12 +113,7 @@ class ShardRunner(Generic[S]):
 
     def pass_on(self, shard: int) -> None:
         """The shard is somebody else's for good: what this process held when it lost it goes there."""
-        self._leave(shard, *self._asides.pop(shard, (0, ())))
-
-    def _leave(self, shard: int, epoch: int, aside: tuple[Left, ...]) -> None:
-        """Leave copies to the next owner: gateways have them too, but one may die before it is asked."""
-        for start in range(0, len(aside), AT_ONCE):
-            self._bus.publish(router_queue(shard), Aside(epoch=epoch, sessions=aside[start : start + AT_ONCE]))
+        self._asides.pass_on(shard)
 
     def busy(self, shard: int) -> bool:
         """Is it owned, being taken or being handed over?"""
@@ -143,6 +135,7 @@ class ShardRunner(Generic[S]):
         for mailboxes in self._ending:
             await mailboxes.ended()
         self._ending.clear()
+        await self._asides.ended()
 
     # --- how it goes
 
@@ -169,7 +162,8 @@ class ShardRunner(Generic[S]):
             aside = await self._drain(running)
             if self.running.pop(shard, None) is not None:
                 self._ending.add(running.owner.mailboxes)
-                self._leave(shard, running.output.epoch, aside)
+                # a gateway may die before it is asked
+                leave(self._bus, shard, running.output.epoch, (copies for _, copies in aside), ordered=True)
         try:
             epoch = await self._registry.release(shard, self.me, heir)
         except Exception as error:  # noqa: BLE001  the database may be away; whoever decides finds the row as it was
@@ -181,7 +175,7 @@ class ShardRunner(Generic[S]):
             self._log.info("shard.released", shard=shard, epoch=epoch, heir=heir)
 
     @staticmethod
-    async def _drain(running: Running[S]) -> tuple[Left, ...]:
+    async def _drain(running: Running[S]) -> tuple[Held, ...]:
         """Stop the input, finish what came and forget everything; what takes too long is left to the next owner, who does it again."""
         subscription = running.subscription
         if subscription is None:
@@ -223,9 +217,7 @@ class ShardRunner(Generic[S]):
         epoch = await self._registry.claim(shard, self.me, self._wanted.get(shard))
         if epoch is None:
             return False
-        last, aside = self._asides.get(shard, (0, ()))
-        if aside:
-            self._asides[shard] = (epoch, aside) if epoch == last + 1 else (-1, aside)
+        self._asides.claimed(shard, epoch)
         self._bus.broadcast(SHARDS, ShardMoved(shard=shard, epoch=epoch, owner=self.me))
         output = Output(self._bus, shard, self.means.shards, epoch)
         sessions: Sessions[S] = Sessions()
@@ -245,6 +237,7 @@ class ShardRunner(Generic[S]):
             consumer = owner if marks is None else Careful(owner, shard, queue, self.means, marks)
             running.subscription = await self._bus.consume(queue, consumer)
             current = await self._registry.epoch(shard)
+            aside, successor = await self._asides.needed(shard)
         except Exception:
             running.drop()
             raise
@@ -254,14 +247,10 @@ class ShardRunner(Generic[S]):
         if not output.dead:
             self.running[shard] = running
             self._log.info("shard.owned", shard=shard, epoch=epoch, sessions=sum(len(answer.sessions) for answer in answers))
-            self._take_aside(shard, owner)
+            owner.take_aside(aside, successor=successor)
+            self._asides.taken(shard)
             owner.begin()
         return True
-
-    def _take_aside(self, shard: int, owner: ShardOwner[S]) -> None:
-        epoch, aside = self._asides.pop(shard, (0, ()))
-        if aside:
-            owner.take_aside(aside, successor=epoch > 0)
 
     async def _vacant(self, shard: int, epoch: int) -> None:
         """Wait until the owner before has left the queue: what it handles now, gateways must still take, and it acknowledges.
@@ -293,8 +282,7 @@ class ShardRunner(Generic[S]):
         running.drop()
         self._ending = {mailboxes for mailboxes in self._ending if mailboxes.at_work} | {running.owner.mailboxes}
         self._log.warning("shard.lost", shard=shard, epoch=output.epoch)
-        if running.owner.aside:
-            self._asides[shard] = output.epoch, running.owner.aside
+        self._asides.keep(shard, output.epoch, running.owner.aside)
         self._begin(shard)
 
     def _unwant(self, shard: int) -> None:

@@ -122,11 +122,16 @@ class Rejoining(Generic[S]):
 
     # --- copies that were kept aside
 
-    def aside(self, left: Iterable[Left], turn: Turn, *, successor: bool) -> None:
-        """Send copies of an earlier owner that their session has not had; `successor` if nobody owned the shard in between."""
+    def aside(self, left: Iterable[Left], turn: Turn, *, successor: bool, ordered: bool = False) -> None:
+        """Send copies of an earlier owner that their session has not had.
+
+        `successor` if nobody owned the shard in between; `ordered` if sessions that are there have had all of it.
+        """
         for one in left:
             session = self._sessions.get(one.session)
-            if not successor or one.session in self._over:
+            if ordered and session is not None:
+                continue
+            if not (successor or ordered) or one.session in self._over:
                 self._return(one)
             elif session is not None:
                 self._add(session, one.copies, turn)
