@@ -19,7 +19,7 @@ def seed() -> int:
     return int(os.environ.get("ALDIS_KILL_SEED") or random.randrange(1_000_000))
 
 
-@pytest.fixture(params=["bounded", pytest.param("soak", marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
+@pytest.fixture(params=["bounded", pytest.param("soak", marks=[pytest.mark.soak, pytest.mark.timeout(1800, func_only=True)])])
 def pace(request: pytest.FixtureRequest) -> Pace:
     """A round that `make test` can afford, or all that was promised."""
     return BOUNDED if request.param == "bounded" else SOAK

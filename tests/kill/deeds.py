@@ -196,7 +196,8 @@ def database_stopped(postgres: Postgres, seconds: float, pace: Pace) -> Deed:
         await asyncio.sleep(chance.uniform(0.5, 1.5))
         await asyncio.to_thread(postgres.stop)
         await asyncio.sleep(seconds)
-        await asyncio.to_thread(postgres.start)
+        postgres.launch()
+        await asyncio.to_thread(postgres.wait)
         await wait(pace, chance)
 
     return deed

@@ -69,6 +69,8 @@ class Site:
         async with self._stack:
             self._stack.callback(self.rabbit.end)
             self._stack.callback(self.postgres.remove)
+            self.postgres.create()
+            self.postgres.launch()
             async with asyncio.TaskGroup() as group:
                 group.create_task(asyncio.to_thread(self.rabbit.start, os.getpid()))
                 group.create_task(asyncio.to_thread(self._database))
@@ -106,8 +108,7 @@ class Site:
         return process
 
     def _database(self) -> None:
-        self.postgres.create()
-        self.postgres.start()
+        self.postgres.wait()
         done = subprocess.run(
             [sys.executable, "-m", "aldis.launcher", "--config", self._settings, "migrate"],
             cwd=self.folder,

@@ -29,7 +29,7 @@ from tests.kill.play import Scene, play
 from tests.kill.pressure import flooded
 from tests.kill.sabotage import breaking
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.needs("rabbitmq-server", "psql")]
+pytestmark = [pytest.mark.timeout(240, func_only=True), pytest.mark.needs("rabbitmq-server", "psql")]
 CLIENTS, RATE = 200, 1000.0
 
 

@@ -12,7 +12,7 @@ from tests.kill.play import Scene, play
 from tests.kill.pressure import flooded
 from tests.kill.sabotage import breaking
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(120, func_only=True)  # others may be waited for
 CLIENTS, RATE = 200, 1000.0
 
 

@@ -92,10 +92,12 @@ class Server:
         return str(self.folder / "data")
 
     def start(self) -> None:
-        """Start it, on the port that it had, else on a free one; returns when it lets clients in.
+        """Start it, on the port that it had, else on a free one; returns when it lets clients in."""
+        self.launch()
+        self.wait()
 
-        Not in a thread, since it ends with that.
-        """
+    def launch(self) -> None:
+        """Begin to start it; not in a thread, since it ends with that."""
         assert threading.current_thread() is threading.main_thread()
         postgres = program("postgres")
         assert postgres is not None
@@ -117,6 +119,10 @@ class Server:
                 preexec_fn=self._before,  # noqa: PLW1509  takes no lock
                 **nobody(),
             )
+
+    def wait(self) -> None:
+        """Wait until it lets clients in."""
+        assert self._process is not None
         ready = [str(program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", ROLE, "-d", "postgres", "-t", "1"]
         until = time.monotonic() + STARTING
         while subprocess.run(ready, check=False).returncode != 0:

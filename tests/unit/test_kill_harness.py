@@ -140,9 +140,13 @@ async def chat(errors: Errors, *, cuts: int = 0) -> tuple[Load, ScriptedServer]:
         async with load.running():
             load.begin("chat")
             for _ in range(cuts):
+                client = load.clients[0]
+                await client.online.wait()
                 await asyncio.sleep(0.1)
-                await load.clients[0].online.wait()
-                load.clients[0].cut()
+                client.cut()
+                while client.online.is_set():
+                    await asyncio.sleep(0.01)
+                await client.online.wait()
             while load.ledger.count(load.ledger.part, resumed=True).sent + load.ledger.count(load.ledger.part, resumed=False).sent < 100:
                 await asyncio.sleep(0.05)
             await load.settle(1 if errors.loses or errors.counts or errors.forgets else 5)
