@@ -10,8 +10,8 @@ from aldis.core.bus import Batch, BusError, NoSuchQueue
 from aldis.core.bus.amqp.address import parse
 from aldis.core.bus.amqp.bus import AmqpBus
 from aldis.core.bus.amqp.connection import open_connection
+from aldis.core.bus.amqp.content import Content, Properties
 from aldis.core.bus.amqp.dead import dead_letters
-from aldis.core.bus.amqp.wire import Content, Properties, address, content, method, packed
 from aldis.core.contracts.bus import DeadLetter
 from tests.integration.bus.conftest import AmqpWorld
 from tests.support.bus_suite import Keeper, stanza
@@ -38,9 +38,7 @@ async def raw(world: AmqpWorld, body: bytes) -> None:
     """Put bytes into the queue that are no batch of ours."""
     connection = await open_connection(parse(world.rabbit.url), "raw")
     channel = await connection.channel()
-    flags, values = packed(Properties(persistent=True))
-    publish = address(channel.number, "", world.prefix + QUEUE)
-    channel.send(b"".join(content(channel.number, publish, flags, values, body, connection.largest_frame)))
+    channel.publish(world.prefix + QUEUE, Properties(persistent=True), body)
     await channel.close()
     await connection.close()
 
@@ -128,9 +126,9 @@ async def test_what_the_broker_put_aside_by_itself_is_shown_too(world: AmqpWorld
     channel = await connection.channel()
     got: list[Content] = []
     channel.content = got.append
-    await channel.ask(commands.Basic.Consume(queue=world.prefix + QUEUE), commands.Basic.ConsumeOk)
+    await channel.consume(world.prefix + QUEUE)
     await until(lambda: bool(got))
-    channel.send(method(channel.number, commands.Basic.Reject(delivery_tag=got[0].tag, requeue=False)))
+    channel.tell(commands.Basic.Reject(delivery_tag=got[0].tag, requeue=False))
     await connection.close()
     await waiting(bus, 1)
     async with dead_letters(world.rabbit.url, world.prefix) as letters:

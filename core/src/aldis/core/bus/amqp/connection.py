@@ -1,51 +1,44 @@
-"""One connection to the broker: opened, kept alive by heartbeats, and once broken never mended."""
+"""One connection to the broker by aiormq: opened, kept alive by heartbeats, and once broken never mended."""
 
 import asyncio
+import itertools
+import logging
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+from aiormq import exceptions
+from aiormq.connection import TransportFactory
 from pamqp import commands
-from pamqp.base import Frame
-from pamqp.common import FieldTable
+from yarl import URL
 
 from aldis.core.bus.amqp.address import Address, CannotConnect
-from aldis.core.bus.amqp.channel import Channel
-from aldis.core.bus.amqp.wire import HEARTBEAT, LARGEST_FRAME, PROTOCOL_HEADER, Reader, Sink, WireError, method
+from aldis.core.bus.amqp.channel import Channel, Line
 from aldis.core.bus.port import BusAway
 
 HEARTBEAT_SECONDS: Final = 5
-"""Both sides take the other for dead after two of them without a word (AMQP 0-9-1 §4.2.7)."""
 CONNECT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 3.0
-ACCESS_REFUSED: Final = 403
+LARGEST_FRAME: Final = 131_072
+"""RabbitMQ's own default; larger frames would have to be allowed there."""
 NOT_ALLOWED: Final = 530
-MOST_CHANNELS: Final = 2047
 
 
 def _ignore(_: str) -> None:
     """Nobody minds."""
 
 
-class Connection(asyncio.Protocol, Sink):
-    """A connection, which is also the sink of its channel 0."""
+def _ignore_end(_: Exception) -> None:
+    """It is we who end it."""
 
-    def __init__(self, address: Address, name: str) -> None:
+
+class Connection:
+    """A connection with its channels."""
+
+    def __init__(self, address: Address, name: str, context: ssl.SSLContext | None) -> None:
         self._address = address
-        self._name = name
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._reader = Reader(self._sink_of)
-        self._channels: dict[int, Channel] = {}
-        self._free: list[int] = []
-        self._next = 1
-        self._out: list[bytes] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._heard = self._said = self._loop.time()
-        self._gone: asyncio.Future[None] = self._loop.create_future()
-        self.opened: asyncio.Future[None] = self._loop.create_future()
-        self.largest_frame = LARGEST_FRAME
-        self.version = ""
+        self._line = _Line(address, name, context, self._alarm)
+        self._channels: set[Channel] = set()
         self.lost: str | None = None
         """Why the connection is over; None while it is there."""
         self.blocked = ""
@@ -53,186 +46,163 @@ class Connection(asyncio.Protocol, Sink):
         self.on_lost: Callable[[str], None] = _ignore
         self.on_blocked: Callable[[str], None] = _ignore
 
-    # --- out
-
-    def send(self, data: bytes) -> None:
-        """Send at the end of this turn of the loop, together with what else is sent in it."""
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(data)
-
-    def _flush(self) -> None:
-        if self._transport is not None and self._out:
-            self._transport.write(b"".join(self._out))
-            self._said = self._loop.time()
-        self._out.clear()
-
-    # --- channels
-
-    async def channel(self) -> Channel:
-        """Open one more channel."""
-        if self.lost is not None:
-            raise BusAway(self.lost)
-        number = self._free.pop() if self._free else self._next
-        if number == self._next:
-            self._next += 1
-        channel = self._channels[number] = Channel(self, number)
-        await channel.ask(commands.Channel.Open(), commands.Channel.OpenOk)
-        return channel
-
-    def freed(self, number: int) -> None:
-        """The channel is closed on both sides."""
-        self._reader.forget(number)
-        if self._channels.pop(number, None) is not None:
-            self._free.append(number)
-
-    def _sink_of(self, number: int) -> Sink | None:
-        return self if number == 0 else self._channels.get(number)
-
-    # --- in
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  what create_connection gives; narrows the type
-        self._transport = transport
-        self.send(PROTOCOL_HEADER)
-        self._timer = self._loop.call_later(HEARTBEAT_SECONDS / 2, self._beat)
-
-    def data_received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+    async def open(self) -> None:
+        """Connect and log in; raises `CannotConnect`."""
         try:
-            self._reader.feed(data)
-        except WireError as error:
-            self.abort(str(error))
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._line.connect()
+        except TimeoutError:
+            raise self._address.away(f"no answer within {CONNECT_SECONDS:.0f} s; is the broker running there?") from None
+        except (exceptions.AMQPError, OSError, EOFError, ValueError) as error:
+            raise self._refusal(error) from None
+        finally:
+            if not self._line.is_opened:
+                self._line.abort()
+        self._line.largest_frame = min(self._line.connection_tune.frame_max or LARGEST_FRAME, LARGEST_FRAME)
+        self._line.when_over(self._over)
 
-    def on_method(self, command: Frame) -> None:
-        match command:
-            case commands.Connection.Start():
-                self._start()
-            case commands.Connection.Tune():
-                self._tune(command)
-            case commands.Connection.OpenOk():
-                if not self.opened.done():
-                    self.opened.set_result(None)
-            case commands.Connection.Close():
-                self.send(method(0, commands.Connection.CloseOk()))
-                self._flush()
-                self._over(self._refusal(command.reply_code or 0, command.reply_text))
-                self.abort(command.reply_text)
-            case commands.Connection.CloseOk():
-                self.abort("closed")
-            case commands.Connection.Blocked():
-                self.blocked = command.reason or "the broker is short of something"
-                self.on_blocked(self.blocked)
-            case commands.Connection.Unblocked():
-                self.blocked = ""
-                self.on_blocked("")
+    def _refusal(self, error: Exception) -> CannotConnect:
+        address, cause = self._address, error.__cause__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return address.wrong(f"the broker's certificate is not good ({cause.verify_message}); name its authority with ?ca=FILE")
+        if isinstance(cause, ssl.SSLError):
+            plain = cause.reason == "WRONG_VERSION_NUMBER"
+            return address.wrong("there is no TLS on this port; use amqp:// or the TLS port" if plain else str(cause.reason))
+        if isinstance(error, exceptions.ProbableAuthenticationError):
+            return address.wrong("the broker refuses this user or its password; mend them, or add the user with rabbitmqctl add_user")
+        if isinstance(error, exceptions.ConnectionClosed) and len(error.args) == 2:
+            return self._not_allowed(*error.args)
+        if isinstance(error, exceptions.InvalidFrameError | exceptions.AuthenticationError):
+            return address.wrong("what is there does not speak AMQP; is it another port?")
+        if isinstance(error, exceptions.IncompatibleProtocolError | EOFError):
+            return address.away("the broker closed the connection at once; is it another port?")
+        what = cause if isinstance(cause, OSError) else error
+        return address.away(f"{getattr(what, 'strerror', None) or what}; is the broker running there?")
 
-    def _start(self) -> None:
-        """Log in (AMQP 0-9-1 §1.4.2.1); PLAIN, as every RabbitMQ offers it."""
-        capabilities: FieldTable = {"authentication_failure_close": True, "basic.nack": True, "connection.blocked": True}
-        capabilities |= {"consumer_cancel_notify": True, "publisher_confirms": True}
+    def _not_allowed(self, code: int, text: str) -> CannotConnect:
         address = self._address
-        self.send(
-            method(
-                0,
-                commands.Connection.StartOk(
-                    client_properties={"product": "Aldis", "connection_name": self._name, "capabilities": capabilities},
-                    mechanism="PLAIN",
-                    response=f"\0{address.user}\0{address.password}",
-                    locale="en_US",
-                ),
-            )
+        if code != NOT_ALLOWED:
+            return address.away(f"the broker closed the connection: {text}")
+        if "not found" in text:
+            return address.wrong(f"the broker has no vhost {address.vhost}; mend it, or add it with rabbitmqctl add_vhost")
+        return address.wrong(
+            f"user {address.user} may not use vhost {address.vhost}; use another, or allow it with rabbitmqctl set_permissions"
         )
 
-    def _tune(self, command: commands.Connection.Tune) -> None:
-        self.largest_frame = min(LARGEST_FRAME, command.frame_max or LARGEST_FRAME)
-        channels = min(MOST_CHANNELS, command.channel_max or MOST_CHANNELS)
-        tuned = commands.Connection.TuneOk(channel_max=channels, frame_max=self.largest_frame, heartbeat=HEARTBEAT_SECONDS)
-        self.send(method(0, tuned))
-        self.send(method(0, commands.Connection.Open(virtual_host=self._address.vhost)))
+    def _alarm(self, why: str) -> None:
+        self.blocked = why
+        self.on_blocked(why)
 
-    def _refusal(self, code: int, text: str) -> CannotConnect:
-        address = self._address
-        if code == ACCESS_REFUSED:
-            return address.wrong("the broker refuses this user or its password; mend them, or add the user with rabbitmqctl add_user")
-        if code == NOT_ALLOWED and "not found" in text:
-            return address.wrong(f"the broker has no vhost {address.vhost}; mend it, or add it with rabbitmqctl add_vhost")
-        if code == NOT_ALLOWED:
-            return address.wrong(
-                f"user {address.user} may not use vhost {address.vhost}; use another, or allow it with rabbitmqctl set_permissions"
-            )
-        return address.away(f"the broker closed the connection: {text}")
+    async def channel(self) -> Channel:
+        """Open one more channel; raises `BusAway`."""
+        if self.lost is not None:
+            raise BusAway(self.lost)
+        channel = Channel(self._line, next(number for number in itertools.count(1) if number not in self._line.channels))
+        self._channels.add(channel)
+        channel.gone = self._channels.discard
+        await channel.open()
+        return channel
 
     # --- the end
 
-    def _beat(self) -> None:
-        """Say that we are here, and see whether the other side still is."""
-        now = self._loop.time()
-        if now - self._heard > 2 * HEARTBEAT_SECONDS:
-            self.abort(f"nothing was heard of the broker for {now - self._heard:.0f} s")
-            return
-        if now - self._said >= HEARTBEAT_SECONDS / 2 - 0.1 and self._transport is not None:
-            self._transport.write(HEARTBEAT)
-        self._timer = self._loop.call_later(HEARTBEAT_SECONDS / 2, self._beat)
+    def _over(self, error: BaseException | None) -> None:
+        if self.lost is None:
+            why = f" ({error})" if error is not None and str(error) else ""
+            self._end(f"the connection broke{why}")
+
+    def _end(self, why: str) -> None:
+        self.lost = str(self._address.away(why))
+        for channel in list(self._channels):
+            channel.end(BusAway(self.lost))
+        self.on_lost(self.lost)
 
     def abort(self, why: str) -> None:
         """Break it off at once."""
-        self._over(self._address.away(why))
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        reason = "the connection broke" if self.opened.done() else "the broker closed the connection at once; is it another port?"
-        self._over(self._address.away(f"{reason} ({error})" if error else reason))
-        if not self._gone.done():
-            self._gone.set_result(None)
-
-    def _over(self, why: CannotConnect) -> None:
-        if self.lost is not None:
-            return
-        self.lost = str(why)
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self.opened.done():
-            self.opened.set_exception(why)
-            self.opened.exception()
-        for channel in list(self._channels.values()):
-            channel.end(BusAway(self.lost))
-        self._channels.clear()
-        self.on_lost(self.lost)
+        if self.lost is None:
+            self._end(why)
+        self._line.abort()
 
     async def close(self) -> None:
         """Leave in order."""
+        self.on_lost = _ignore
+        for channel in list(self._channels):
+            channel.over = _ignore_end
+        try:
+            await self._line.close(None, timeout=CLOSE_SECONDS)
+        except (TimeoutError, exceptions.AMQPError, OSError):
+            self._line.abort()
         if self.lost is None:
-            self.on_lost = _ignore
-            self.send(method(0, commands.Connection.Close(200, "", 0, 0)))
-            try:
-                await asyncio.wait_for(asyncio.shield(self._gone), CLOSE_SECONDS)
-            except TimeoutError:
-                self.abort("the broker did not answer the goodbye")
-        if self._transport is not None:
-            await self._gone
+            self.lost = "closed"
+
+
+class _Line(Line):
+    """With the broker's alarm told, and a hand on its transport."""
+
+    HEARTBEAT_GRACE_MULTIPLIER = 2
+    """The other side is dead after two heartbeats without a word (AMQP 0-9-1 §4.2.7)."""
+
+    def __init__(self, address: Address, name: str, context: ssl.SSLContext | None, alarm: Callable[[str], None]) -> None:
+        url = URL.build(
+            scheme="amqps" if address.tls else "amqp",
+            user=address.user,
+            password=address.password,
+            host=address.host,
+            port=address.port,
+            path="/",
+            query={"heartbeat": str(HEARTBEAT_SECONDS), "name": name},
+        )
+        self._factory = _Transport()
+        super().__init__(url, context=context, transport_factory=self._factory, client_properties={"product": "Aldis"})
+        self.vhost = address.vhost
+        self._alarm = alarm
+
+    def when_over(self, callback: Callable[[BaseException | None], None]) -> None:
+        """Call back as soon as nothing comes any more."""
+
+        def over(reader: "asyncio.Future[Any]") -> None:
+            callback(None if reader.cancelled() else reader.exception())
+
+        self._reader_task.add_done_callback(over)
+
+    def abort(self) -> None:
+        """Break the connection."""
+        self._factory.abort()
+
+    # aiormq tells nobody of `connection.blocked`; these are its own handlers of it (7.2)
+
+    async def _Connection__handle_connection_blocked(self, frame: commands.Connection.Blocked) -> None:  # noqa: N802
+        self._alarm(frame.reason or "the broker is short of something")
+
+    async def _Connection__handle_connection_unblocked(self, _: commands.Connection.Unblocked) -> None:  # noqa: N802
+        self._alarm("")
+
+
+class _Transport(TransportFactory):
+    """TCP or TLS, with a hand on it."""
+
+    def __init__(self) -> None:
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect."""
+        provider = kwargs.pop("ssl_context_provider")
+        context = await provider.get_context() if url.scheme == "amqps" else None
+        try:
+            reader, self._writer = await asyncio.open_connection(url.host, url.port, ssl=context, **kwargs)
+        except OSError as error:
+            raise exceptions.AMQPConnectionError(*error.args) from error
+        return reader, self._writer
+
+    def abort(self) -> None:
+        """Break it."""
+        if self._writer is not None:
+            self._writer.transport.abort()
 
 
 async def open_connection(address: Address, name: str) -> Connection:
     """Connect and log in; raises `CannotConnect`."""
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it would tell, with addresses, is told by us
     context = await asyncio.to_thread(address.context) if address.tls else None
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(lambda: Connection(address, name), address.host, address.port, ssl=context)
-            try:
-                await asyncio.shield(connection.opened)
-            except BaseException:
-                connection.abort("given up")
-                raise
-            return connection
-    except ssl.SSLCertVerificationError as error:
-        raise address.wrong(f"the broker's certificate is not good ({error.verify_message}); name its authority with ?ca=FILE") from None
-    except ssl.SSLError as error:
-        what = "there is no TLS on this port; use amqp:// or the TLS port" if error.reason == "WRONG_VERSION_NUMBER" else str(error.reason)
-        raise address.wrong(what) from None
-    except TimeoutError:
-        raise address.away(f"no answer within {CONNECT_SECONDS:.0f} s; is the broker running there?") from None
-    except OSError as error:
-        raise address.away(f"{error.strerror or error}; is the broker running there?") from None
+    connection = Connection(address, name, context)
+    await connection.open()
+    return connection

@@ -10,9 +10,9 @@ from pamqp import commands
 
 from aldis.core.bus.amqp.burial import Burial
 from aldis.core.bus.amqp.channel import Channel
+from aldis.core.bus.amqp.content import Content
 from aldis.core.bus.amqp.hooks import Hooks
 from aldis.core.bus.amqp.numbers import Receiver, Verdict
-from aldis.core.bus.amqp.wire import Content, ack
 from aldis.core.bus.codec import Codec
 from aldis.core.bus.port import PREFETCH, Consumer
 from aldis.core.contracts.base import Message
@@ -85,7 +85,7 @@ class AmqpSubscription:
         """Begin to consume."""
         self._receiver.begin()
         await self._channel.ask(commands.Basic.Qos(prefetch_count=PREFETCH), commands.Basic.QosOk)
-        await self._channel.ask(commands.Basic.Consume(queue=name), commands.Basic.ConsumeOk)
+        await self._channel.consume(name)
 
     # --- in
 
@@ -152,7 +152,7 @@ class AmqpSubscription:
 
     def _flush(self) -> None:
         if self._due and not self.over:
-            self._channel.send(ack(self._channel.number, self._due))
+            self._channel.ack(self._due, multiple=True)
         self._due = 0
 
     # --- the end

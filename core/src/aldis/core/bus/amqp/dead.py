@@ -13,7 +13,7 @@ from pamqp import commands
 from aldis.core.bus.amqp.address import parse
 from aldis.core.bus.amqp.channel import NOT_FOUND, Channel, Refused
 from aldis.core.bus.amqp.connection import Connection, open_connection
-from aldis.core.bus.amqp.wire import Content, Properties, ack_one, address, content, packed
+from aldis.core.bus.amqp.content import Content, Properties
 from aldis.core.bus.codec import Codec
 from aldis.core.bus.names import DEAD
 from aldis.core.bus.port import BusError, NoSuchQueue
@@ -108,7 +108,7 @@ class DeadLetters:
     def drop(self, name: str) -> None:
         """Forget a letter for good; raises `KeyError`."""
         found = self._found.pop(name)
-        self._channel.send(ack_one(self._channel.number, found.tag))
+        self._channel.ack(found.tag)
 
     async def _publish(self, queue: str, body: bytes) -> None:
         channel = await self._connection.channel()
@@ -117,9 +117,7 @@ class DeadLetters:
         channel.content = returned.append
         confirmed = asyncio.ensure_future(channel.confirmation())
         await asyncio.sleep(0)
-        flags, values = packed(Properties(persistent=True))
-        method = address(channel.number, "", self._prefix + queue)
-        channel.send(b"".join(content(channel.number, method, flags, values, body, self._connection.largest_frame)))
+        channel.publish(self._prefix + queue, Properties(persistent=True), body)
         good = await confirmed
         await channel.close()
         if returned:

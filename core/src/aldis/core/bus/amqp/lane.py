@@ -42,7 +42,6 @@ class Lane:
         "gap_until",
         "last",
         "messages",
-        "methods",
         "most",
         "persistent",
         "producer",
@@ -76,8 +75,6 @@ class Lane:
         self.unconfirmed = 0
         self.unconfirmed_bytes = 0
         self.window: Window[Load] = Window()
-        self.methods = b""
-        """The method frame of every publish on the present channel."""
         self.gap = 0.0
         """Seconds that the consumer asks to leave between batches."""
         self.gap_until = 0.0

@@ -11,12 +11,12 @@ from pamqp import commands
 
 from aldis.core.bus.amqp.channel import Channel
 from aldis.core.bus.amqp.connection import Connection
+from aldis.core.bus.amqp.content import Content, Properties
 from aldis.core.bus.amqp.hooks import Hooks
 from aldis.core.bus.amqp.lane import LONGEST_PAUSE, STEP, Lane, Load
 from aldis.core.bus.amqp.numbers import Flight
 from aldis.core.bus.amqp.pace import GOOD_FOR
 from aldis.core.bus.amqp.topology import persistent
-from aldis.core.bus.amqp.wire import Content, address, content, numbered
 from aldis.core.bus.codec import Codec
 from aldis.core.bus.names import DEAD
 from aldis.core.bus.port import Receipt
@@ -53,7 +53,6 @@ class Publisher:
         """By queue: what its consumer last asked for, and until when that is heeded."""
         self._count = 0
         self._dirty: list[Lane] = []
-        self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._tag = 0
         self._sent: dict[int, _Sent] = {}
@@ -84,7 +83,6 @@ class Publisher:
         self._count += 1
         lane = self._lanes[queue] = Lane(queue, f"{self._incarnation}.{self._count}", persistent=persistent(queue))
         lane.gap, lane.gap_until = self._gaps.get(queue, (0.0, 0.0))
-        self._address(lane)
         return lane
 
     def lane(self, queue: str) -> Lane | None:
@@ -126,20 +124,15 @@ class Publisher:
         await channel.ask(commands.Confirm.Select(), commands.Confirm.SelectOk)
         channel.confirm = self._confirmed
         channel.content = self._returned
-        self._connection, self._channel = connection, channel
+        self._channel = channel
         self._tag = 0
         self._sent.clear()
         for lane in list(self._lanes.values()):
-            self._address(lane)
             self._again(lane)
 
     def detach(self) -> None:
         """The connection is gone; everything waits for the next."""
-        self._connection = self._channel = None
-
-    def _address(self, lane: Lane) -> None:
-        if self._channel is not None:
-            lane.methods = address(self._channel.number, "", self._prefix + lane.queue)
+        self._channel = None
 
     # --- out
 
@@ -177,16 +170,14 @@ class Publisher:
         self._pump(lane, self._loop.time())
 
     def _send(self, lane: Lane, flight: Flight[Load]) -> None:
-        channel, connection = self._channel, self._connection
-        if channel is None or connection is None:
+        channel = self._channel
+        if channel is None:
             return
         self._tag += 1
         self._sent[self._tag] = _Sent(lane, flight)
         number = f"{lane.producer}/{flight.number}"
         self._by_number[number] = flight
-        flags, values = numbered(number, persistent=lane.persistent)
-        frames = content(channel.number, lane.methods, flags, values, flight.load.body, connection.largest_frame)
-        channel.send(b"".join(frames))
+        channel.publish(self._prefix + lane.queue, Properties(message_id=number, persistent=lane.persistent), flight.load.body)
 
     def _again(self, lane: Lane) -> None:
         """Go back: send everything again that is not confirmed."""

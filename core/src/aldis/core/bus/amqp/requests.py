@@ -10,8 +10,8 @@ from pamqp import commands
 
 from aldis.core.bus.amqp.channel import Channel
 from aldis.core.bus.amqp.connection import Connection
+from aldis.core.bus.amqp.content import Content, Properties
 from aldis.core.bus.amqp.topology import EXCLUSIVE, REQUESTS, Kind
-from aldis.core.bus.amqp.wire import Content, Properties, ack_one, address, content, packed
 from aldis.core.bus.codec import Codec
 from aldis.core.bus.port import BusClosed, BusError, NoSuchQueue, RequestTimeout
 from aldis.core.contracts.base import Message
@@ -38,28 +38,23 @@ class Speaker:
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._connection: Connection | None = None
         self.channel: Channel | None = None
 
     async def attach(self, connection: Connection, returned: Callable[[Content], None]) -> None:
         """Use this connection from now on."""
         channel = await connection.channel()
         channel.content = returned
-        self._connection, self.channel = connection, channel
+        self.channel = channel
 
     def detach(self) -> None:
         """The connection is gone."""
-        self._connection = self.channel = None
+        self.channel = None
 
     def say(self, message: Message, properties: Properties, *, exchange: str = "", key: str = "", mandatory: bool = True) -> bool:
         """Send it; False if there is no connection."""
-        channel, connection = self.channel, self._connection
-        if channel is None or connection is None:
+        if self.channel is None:
             return False
-        flags, values = packed(properties)
-        method = address(channel.number, exchange, key, mandatory=mandatory)
-        body = self._codec.encode([message])
-        channel.send(b"".join(content(channel.number, method, flags, values, body, connection.largest_frame)))
+        self.channel.publish(key, properties, self._codec.encode([message]), exchange=exchange, mandatory=mandatory)
         return True
 
 
@@ -94,7 +89,7 @@ class Requester:
         name = f"{self._prefix}aldis.reply.{self._incarnation}-{number}-r"
         await declare(channel, name, EXCLUSIVE)
         channel.content = self._answered
-        await channel.ask(commands.Basic.Consume(queue=name, no_ack=True), commands.Basic.ConsumeOk)
+        await channel.consume(name, no_ack=True)
         self._reply_to = name
 
     def again(self) -> None:
@@ -175,7 +170,7 @@ class AmqpResponder:
         channel.content = self._came
         self._channel = channel
         await channel.ask(commands.Basic.Qos(prefetch_count=self._concurrency), commands.Basic.QosOk)
-        await channel.ask(commands.Basic.Consume(queue=self._name), commands.Basic.ConsumeOk)
+        await channel.consume(self._name)
 
     def _came(self, request: Content) -> None:
         task = self._loop.create_task(self._serve(request, self._channel))
@@ -186,7 +181,7 @@ class AmqpResponder:
         properties = request.properties
         answer = await asyncio.shield(self._answer(properties.correlation_id, request.body))
         if channel is not None:
-            channel.send(ack_one(channel.number, request.tag))
+            channel.ack(request.tag)
         if answer is not None:
             self._speaker.say(answer, Properties(correlation_id=properties.correlation_id), key=properties.reply_to)
 

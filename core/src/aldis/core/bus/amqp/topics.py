@@ -8,9 +8,9 @@ from pamqp import commands
 
 from aldis.core.bus.amqp.channel import Channel
 from aldis.core.bus.amqp.connection import Connection
+from aldis.core.bus.amqp.content import Content, Properties
 from aldis.core.bus.amqp.requests import Speaker, declare
 from aldis.core.bus.amqp.topology import EXCLUSIVE
-from aldis.core.bus.amqp.wire import Content, Properties, method
 from aldis.core.bus.codec import Codec
 from aldis.core.contracts.base import Message
 
@@ -59,7 +59,7 @@ class Topics:
         name = self._prefix + queue
         await declare(channel, name, EXCLUSIVE)
         channel.content = self._heard
-        await channel.ask(commands.Basic.Consume(queue=name, no_ack=True), commands.Basic.ConsumeOk)
+        await channel.consume(name, no_ack=True)
         self._channel, self._queue = channel, name
         self._known.clear()
         self._bound.clear()
@@ -103,7 +103,7 @@ class Topics:
         if topic not in self._known:  # a publish to an exchange that is not there would close the channel
             declaration = exchange(name)
             declaration.nowait = True
-            channel.send(method(channel.number, declaration))
+            channel.tell(declaration)
             self._known.add(topic)
         self._speaker.say(message, Properties(message_id=topic), exchange=name, mandatory=False)
 
