@@ -127,7 +127,10 @@ class Connection:
         self.on_lost = _ignore
         for channel in list(self._channels):
             channel.over = _ignore_end
+        self._line.flush()
         try:
+            if self.lost is None:  # aiormq drops what waits to be written
+                await asyncio.wait_for(self._line.write_queue.join(), CLOSE_SECONDS)
             await self._line.close(None, timeout=CLOSE_SECONDS)
         except (TimeoutError, exceptions.AMQPError, OSError):
             self._line.abort()
