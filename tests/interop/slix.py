@@ -32,6 +32,7 @@ class Slixmpp:
         """It connects when it is told to."""
         self.name = f"slixmpp {jid}" + (f"/{options['resource']}" if options.get("resource") else "")
         self.jid = jid
+        self.address = f"{jid}/{options['resource']}" if options.get("resource") else jid
         self.version = ""
         self.pid = 0
         self._errors = log

@@ -16,7 +16,7 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import StanzaPath
 
 PLUGINS = ("xep_0030", "xep_0077", "xep_0115", "xep_0199")
-DEFAULTS = {"resource": "", "direct": False, "tls12": False, "ca_certs": None, "register": False, "mechanism": None}
+DEFAULTS = {"resource": "", "direct": False, "tls12": False, "ca_certs": None, "register": False, "mechanism": None, "managed": False}
 
 
 def tell(event: str, **keys: Any) -> None:
@@ -43,6 +43,8 @@ class Client(slixmpp.ClientXMPP):
         for name in PLUGINS:
             self.register_plugin(name)
         self["xep_0077"].create_account = options["register"]
+        if options["managed"]:
+            self.register_plugin("xep_0198")
         self._listen()
 
     def _listen(self) -> None:
@@ -57,6 +59,9 @@ class Client(slixmpp.ClientXMPP):
             "message": self._message,
             "message_error": self._message,
             "presence": self._presence,
+            "sm_enabled": lambda enabled: tell("sm_enabled", resumable=bool(enabled["id"])),
+            "sm_failed": lambda _: tell("sm_failed"),
+            "session_resumed": lambda resumed: tell("session_resumed", h=resumed["h"]),
         }
         if self._options["register"]:
             handlers["register"] = self._register
@@ -127,6 +132,11 @@ class Client(slixmpp.ClientXMPP):
     async def do_abort(self) -> None:
         """Drop the connection without a word."""
         self.abort()
+
+    async def do_break(self) -> None:
+        """Lose the connection as a network does: nothing more is sent, the stream is not closed, and slixmpp does not know why."""
+        assert self.transport is not None
+        self.transport.abort()
 
     async def do_presence(self, **keys: Any) -> None:
         """Send presence; the names are those of slixmpp's `send_presence`."""
