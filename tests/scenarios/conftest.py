@@ -2,8 +2,9 @@
 
 A scenario that takes an actor, or `cluster`, runs calm and on every fault seed; one that takes `server` or `stranger` only
 is about one stream's negotiation, where the bus has little to say, and runs once. To keep `make check` quick each scenario
-runs on half of its ten seeds there, and on none if it is marked `@pytest.mark.simple`; the soak runs all on all. `make test` runs
-what runs under faults on PostgreSQL as well, calm and on a seed or two, and calm over RabbitMQ.
+runs on half of its ten seeds there, on two if it kills processes, and on none if it is marked `@pytest.mark.simple`; the
+soak runs all on all. `make test` runs what runs under faults on PostgreSQL as well, calm and on a seed or two, and calm over
+RabbitMQ.
 `@pytest.mark.settings(section={…})` changes what the server is told.
 """
 
@@ -75,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Spare the gate's time: of few seeds each scenario runs on one half or the other, and a simple one on none."""
+    """Spare the gate's time: of few seeds each scenario runs on a part, and a simple one on none."""
     items[:] = [item for item in items if (_value(item, "fault_seed") or 0) <= LAST_SEED.get(str(_value(item, "ground")), sys.maxsize)]
     # What kills processes does so in the bus in memory; tests/kill does it over RabbitMQ.
     items[:] = [item for item in items if _value(item, "ground") != "rabbitmq" or item.get_closest_marker("deaths") is None]
@@ -95,8 +96,9 @@ def _worth_its_time(item: pytest.Item) -> bool:
     seed = _value(item, "fault_seed")
     if seed is None:
         return True
-    half = zlib.crc32(item.nodeid.partition("[")[0].encode()) % 2
-    return item.get_closest_marker("simple") is None and seed % 2 == half
+    parts = 5 if item.get_closest_marker("deaths") is not None else 2
+    part = zlib.crc32(item.nodeid.partition("[")[0].encode()) % parts
+    return item.get_closest_marker("simple") is None and seed % parts == part
 
 
 def _value(item: pytest.Item, name: str) -> Any:
