@@ -27,6 +27,8 @@ def left(sessions: Iterable[Session], turns: Iterable[Turn]) -> tuple[Held, ...]
     again = {origin for turn in turns if turn.batch is not None for message in turn.batch.messages for origin in _origins(message)}
     found = []
     for session in sessions:
+        if not session.gateway:
+            continue  # it waits for its client, and the database has what it was sent
         copies = tuple(Copy(*copy) for copy in session.held if (copy[2].origin.session, copy[2].origin.n) not in again)
         if copies:
             found.append((session.gateway, Left(session.id, session.jid, copies)))

@@ -385,7 +385,7 @@ class ShardOwner(Generic[S]):
     def _end_session(self, session_id: str, message: SessionEnd, turn: Turn) -> Result:
         session = self._sessions.pop(session_id, None)
         self._keeper.ended(session_id)
-        self._rejoining.ended(session_id)
+        self._rejoining.ended(session_id, given_back=bool(message.gateway))
         if session is not None:
             self._waiting.left(session)
             self._resumption.ended(session)

@@ -44,7 +44,7 @@ class Restoring(Generic[S]):
             session = self.take_in(*of_one.pop())
             for snapshot, gateway in of_one:
                 self._catch_up(session, snapshot, gateway, turn)
-        self._restore_kept(kept, {answer.gateway for answer in answers})
+        self._restore_kept(kept, {answer.gateway for answer in answers}, turn)
         for answer in answers:
             for session_id, keys in answer.moved:
                 if (moved := self._sessions.get(session_id)) is not None:
@@ -78,7 +78,7 @@ class Restoring(Generic[S]):
             return False
         return int(session.rpartition(".")[2]) <= newest
 
-    def _restore_kept(self, kept: Iterable[Kept], answered: set[str]) -> None:
+    def _restore_kept(self, kept: Iterable[Kept], answered: set[str], turn: Turn) -> None:
         """Take in sessions whose gateways are gone, and bring the rows of the others up to date."""
         news = set(self._sessions)
         taken = {session.jid for session in self._sessions.values() if not session.replaced}
@@ -86,7 +86,7 @@ class Restoring(Generic[S]):
             session, state = self._sessions.get(row.session), row.state
             if session is not None:
                 session.stored = bool(row.copies)
-                self._keeper.had(session, ALL)
+                self._catch_up_kept(session, row, turn)
                 if (state.gateway, state.generation, state.note) == (session.gateway, session.generation, session.note):
                     news.discard(row.session)
             elif row.session in self._ended or state.gateway in answered:
@@ -97,6 +97,15 @@ class Restoring(Generic[S]):
                 self._waiting.end_kept(row)
         for new in news:
             self._keeper.changed(self._sessions[new])
+
+    def _catch_up_kept(self, session: S, row: Kept, turn: Turn) -> None:
+        """A session that had waited for its client was just going on: its gateway may lack what only the database has."""
+        number = session.number
+        missing = [copy for copy in row.copies if copy.number > number]
+        session.holds(missing)
+        if missing:
+            session.number = missing[-1].number
+        self._output.again(session, turn, after=number, then=lambda: self._keeper.had(session, ALL))
 
     def _catch_up(self, session: S, left: SessionSnapshot, gateway: str, turn: Turn) -> None:
         """The session was just going on elsewhere: the gateway that it left lets go, once the other one has what only this one had."""

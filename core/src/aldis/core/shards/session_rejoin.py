@@ -46,33 +46,38 @@ class Rejoining(Generic[S]):
         """Called when a session was taken in, with keys of what it had."""
         self.give_back: Callable[[str, Envelope], None]
         """Has an account decide what becomes of a stanza."""
-        self._over: OrderedDict[str, None] = OrderedDict()
+        self._over: OrderedDict[str, bool] = OrderedDict()
+        """Sessions that have ended, and whether their gateways gave back what they had not got."""
         self._base: dict[str, int] = {}
         """By session that an earlier owner had: the last number that its gateway knew when this owner began."""
-        self._waiting: dict[str, tuple[Left, asyncio.TimerHandle]] = {}
+        self._waiting: dict[str, tuple[Left, asyncio.TimerHandle, bool]] = {}
+        """Copies whose sessions are not there, and whether they were left in order."""
 
     def began(self) -> None:
         """The sessions are those that were found."""
         self._base = {session.id: session.number for session in self._sessions.values()}
 
-    def ended(self, session: str) -> None:
-        """A session is no more."""
+    def ended(self, session: str, *, given_back: bool) -> None:
+        """A session is no more; `given_back` by its gateway is what it had not got."""
         self._base.pop(session, None)
-        self._over[session] = None
+        self._over[session] = given_back
         if len(self._over) > MOST_OVER:
             self._over.popitem(last=False)
         waiting = self._waiting.get(session)
-        if waiting is not None:
+        if waiting is not None and waiting[2] and given_back:
+            del self._waiting[session]
+            waiting[1].cancel()
+        elif waiting is not None:
             self._expired(session)
 
     @property
     def waiting(self) -> tuple[Left, ...]:
         """Copies whose sessions have not come back yet."""
-        return tuple(left for left, _ in self._waiting.values())
+        return tuple(left for left, _, _ in self._waiting.values())
 
     def close(self) -> None:
         """Wait for nobody."""
-        for _, timer in self._waiting.values():
+        for _, timer, _ in self._waiting.values():
             timer.cancel()
         self._waiting.clear()
 
@@ -110,15 +115,18 @@ class Rejoining(Generic[S]):
         self._homeless.left(session)
         if not self._keeper.journal:
             session.kept = False
-            self._keeper.had(session, ALL)
         self._keeper.changed(session)
         if snapshot.note != session.note:
             self._output.note(session, session.note, turn)
         if session.managed is not None and snapshot.managed is None:
             self._output.enabled(session, turn)
-        self._output.again(session, turn, after=snapshot.number)
+        self._output.again(session, turn, after=snapshot.number, then=lambda: self._had(session))
         if session.replaced:
             self._output.close(session, "conflict", "Replaced by a new connection.", turn)
+
+    def _had(self, session: S) -> None:
+        if not self._keeper.journal:
+            self._keeper.had(session, ALL)
 
     # --- copies that were kept aside
 
@@ -129,7 +137,7 @@ class Rejoining(Generic[S]):
         """
         for one in left:
             session = self._sessions.get(one.session)
-            if ordered and session is not None:
+            if ordered and (session is not None or self._over.get(one.session)):
                 continue
             if not (successor or ordered) or one.session in self._over:
                 self._return(one)
@@ -137,7 +145,7 @@ class Rejoining(Generic[S]):
                 self._add(session, one.copies, turn)
             elif one.session not in self._waiting:
                 timer = asyncio.get_running_loop().call_later(PATIENCE, self._expired, one.session)
-                self._waiting[one.session] = one, timer
+                self._waiting[one.session] = one, timer, ordered
 
     def _add(self, session: S, copies: Iterable[Copy], turn: Turn) -> None:
         base = self._base.get(session.id, 0)
@@ -147,7 +155,7 @@ class Rejoining(Generic[S]):
                 remember(session, copy)
 
     def _expired(self, session: str) -> None:
-        left, timer = self._waiting.pop(session)
+        left, timer, _ = self._waiting.pop(session)
         timer.cancel()
         self._return(left)
 

@@ -114,10 +114,11 @@ class SessionResumption(Generic[S]):
         self._waiting.left(session)
         if not self._keeper.journal:
             session.kept = False
-            self._keeper.had(session, ALL)
         self._keeper.changed(session)
 
         def let_go() -> None:
+            if not self._keeper.journal:
+                self._keeper.had(session, ALL)
             if gateway and gateway != session.gateway:
                 self._output.let_go(session.id, gateway, generation, turn)
 
