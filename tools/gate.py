@@ -22,8 +22,8 @@ STATIC = {
     "types": ("mypy", "--no-error-summary"),
     "imports": ("lint-imports",),
 }
-WORKERS = ("--numprocesses=2", "--dist=worksteal")
-"""Most tests wait for sockets and timers as much as they work, and runs are sized for two cores."""
+WORKERS = ("--numprocesses=3", "--dist=worksteal")
+"""Most tests wait for sockets and timers more than they work, and runs are sized for two cores."""
 GROUNDS = "--grounds=sqlite,postgresql,rabbitmq"
 FAST = ("tests/unit", "tests/property", "tests/scenarios")
 
