@@ -37,7 +37,8 @@ class Talk:
                 try:
                     await client.until(lambda client=client: self._has(client), self._patience)
                 except TimeoutError:
-                    raise AssertionError(f"{client.jid} waits for {self.sent}: {one.got[-3:]}, {other.got[-3:]}") from None
+                    ended = [each.closed for each in self.pair]
+                    raise AssertionError(f"{client.jid} waits for {self.sent}: {one.got[-3:]}, {other.got[-3:]}, {ended}") from None
             self.longest = max(self.longest, time.perf_counter() - began)
             await asyncio.sleep(0.01)
 

@@ -63,6 +63,32 @@ async def test_a_bus_that_restarts_takes_nothing_with_it(tmp_path: Path, fault_s
             assert longest(talks) < PATIENT.lease + 1
 
 
+async def test_a_gateway_that_loses_the_bus_again_before_the_registry_knows_it_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is slow, and the broker comes and goes meanwhile."""
+    fleet = Fleet(tmp_path, None, PATIENT)
+    async with fleet.running(routers=1, hubs=2):
+        romeo = await fleet.client("romeo", "orchard", 0)
+        juliet = await fleet.client("juliet", "balcony", 1)
+        renew, asked, answer = fleet.seats[0]._membership.keep, asyncio.Event(), asyncio.Event()
+
+        async def slow(queue: str = "") -> None:
+            if queue:
+                asked.set()
+                await answer.wait()
+            await renew(queue)
+
+        monkeypatch.setattr(fleet.seats[0]._membership, "keep", slow)
+        for _ in range(2):
+            cut(fleet, fleet.hubs[0])
+            back(fleet, fleet.hubs[0])
+            await asyncio.wait_for(asked.wait(), SETTLED)
+        answer.set()
+        juliet.sends("message", "chat", romeo.jid, "<body>1</body>")
+        await romeo.receives("message chat")
+
+
 async def test_a_gateway_loses_the_bus_during_a_take_over(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, None, PATIENT)
     async with fleet.running(routers=2, hubs=2):

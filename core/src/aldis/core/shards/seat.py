@@ -33,6 +33,8 @@ class Seat:
         self._returning: asyncio.Task[None] | None = None
         self._giving_up: asyncio.TimerHandle | None = None
         self._left = False
+        self._cut = False
+        """The queue is gone, and there is no other yet."""
         hub.cut_off = self._cut_off
 
     async def take(self) -> None:
@@ -71,6 +73,7 @@ class Seat:
         """The queue is gone."""
         if self._left:
             return
+        self._cut = True
         if self._giving_up is None:
             self._log.warning("gateway.cut-off", sessions=len(self._hub.links))
             self._giving_up = asyncio.get_running_loop().call_later(self._patience, self._give_up)
@@ -82,20 +85,24 @@ class Seat:
         self._hub.give_up()
 
     def _return(self) -> None:
-        if self._returning is None and not self._left:
+        if self._returning is None and self._cut and not self._left:
             self._returning = asyncio.get_running_loop().create_task(self._come_back(), name="gateway comes back")
             self._returning.add_done_callback(self._returned)
 
     def _returned(self, _: asyncio.Task[None]) -> None:
         self._returning = None
+        if self._bus.up:
+            self._return()  # it was cut off again, and came back, meanwhile
 
     async def _come_back(self) -> None:
-        """Take a queue of another name, and tell shards and registry of it."""
-        while self._bus.up and not self._left:
+        """Take a queue of another name, and tell shards and registry of it; again if that is lost before the registry knows."""
+        while self._cut and self._bus.up and not self._left:
             queue = gateway_queue(self._bus.incarnation, self._bus.connection)
+            self._cut = False
             try:
                 self._consumption = await self._declare(queue)
             except BusError as error:
+                self._cut = True
                 self._log.warning("gateway.no-queue", reason=str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN)
                 continue
@@ -105,4 +112,3 @@ class Seat:
             self._hub.rejoin(queue)
             self._log.info("gateway.back", queue=queue, sessions=len(self._hub.links))
             await self._membership.keep(queue)
-            return
