@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from aldis.core.contracts.rejoin import Rejoin
+from aldis.core.contracts.sessions import Handled
 from aldis.core.shards.hub import Hub
 from aldis.core.shards.leases import Pace
+from aldis.core.shards.session_rejoin import Rejoining
+from aldis.core.shards.sessions import Session
+from aldis.core.shards.turn import Turn
 from tests.integration.router.conftest import Client
 from tests.integration.router.fleet import SETTLED, Fleet
 from tests.integration.router.talk import longest, talking
@@ -122,6 +127,66 @@ async def test_sessions_of_a_gateway_that_stays_away_end_and_their_clients_are_t
         assert romeo.got == []  # what could not reach her came back once
         again = await fleet.client("juliet", "balcony", 1)
         assert again.jid == juliet.jid
+
+
+async def done(client: Client) -> None:
+    """All that the client sent is done, as far as its gateway knows."""
+    async with asyncio.timeout(SETTLED):
+        while client.link.handled < client.link.n:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_message_whose_sender_heard_that_it_is_done_is_not_lost_with_the_receivers_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shard's owner loses its queue before it has acknowledged, and nobody does that work again."""
+    fleet = Fleet(tmp_path, None, PATIENT)
+    async with fleet.running(routers=1, hubs=2):
+        romeo = await fleet.client("romeo3", "orchard", 0)
+        juliet = await fleet.client("juliet3", "balcony", 1)
+        assert romeo.link.shard == juliet.link.shard
+        hub, handled = fleet.hubs[0], fleet.hubs[0]._handled
+        fleet.broker.queues[fleet.hubs[1].queue].paused = True
+
+        def hear(message: Handled) -> None:
+            monkeypatch.setattr(hub, "_handled", handled)
+            handled(message)
+            cut(fleet, fleet.hubs[1])
+            fleet.broker.queues[romeo.link.queue].line[0].lose()
+
+        monkeypatch.setattr(hub, "_handled", hear)
+        romeo.sends("message", "chat", juliet.jid, "<body>1</body>")
+        await done(romeo)
+        back(fleet, fleet.hubs[1])
+        await juliet.receives("message chat")
+        romeo.sends("message", "chat", juliet.jid, "<body>2</body>")
+        await juliet.receives("message chat")
+        assert juliet.got == []
+
+
+async def test_an_owner_that_dies_over_the_return_of_a_gateway_does_not_lose_what_that_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet(tmp_path, None, PATIENT)
+    async with fleet.running(routers=1, hubs=2):
+        romeo = await fleet.client("romeo", "orchard", 0)
+        juliet = await fleet.client("juliet", "balcony", 1)
+        cut(fleet, fleet.hubs[1])
+        romeo.sends("message", "chat", juliet.jid, "<body>1</body>")
+        await done(romeo)
+        rejoin, bus = Rejoining.rejoin, fleet.routers[0]._bus
+
+        def die(self: Rejoining[Session], message: Rejoin, turn: Turn) -> None:
+            monkeypatch.setattr(Rejoining, "rejoin", rejoin)
+            bus.survivors = 0  # type: ignore[attr-defined]
+            rejoin(self, message, turn)
+            fleet.broker.queues[juliet.link.queue].line[0].lose()
+            bus.survivors = None  # type: ignore[attr-defined]
+
+        monkeypatch.setattr(Rejoining, "rejoin", die)
+        back(fleet, fleet.hubs[1])
+        await juliet.receives("message chat")
+        assert juliet.got == []
 
 
 async def half_heard(fleet: Fleet) -> tuple[Client, Client]:

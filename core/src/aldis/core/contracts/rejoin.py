@@ -25,6 +25,9 @@ class Left(msgspec.Struct, frozen=True, array_like=True):
     session: str
     jid: str
     copies: tuple[Copy, ...]
+    told: tuple[tuple[int, str, int], ...] = ()
+    """Numbers of those that were caused by something not acknowledged yet, though its gateway was told that it is done; and what it
+    was: the n-th message of a session. If the gateway has not heard it, the work is done again."""
 
 
 class Aside(Message, frozen=True, kw_only=True, tag="aside"):

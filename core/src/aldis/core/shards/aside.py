@@ -1,7 +1,8 @@
 """Copies that an owner held when it lost the broker or gave the shard away, kept aside for who owns the shard next.
 
 The broker confirmed them, and may have lost them with a gateway's queue, which does not outlive a connection; their
-inputs are acknowledged, so nobody will do that work again. What belongs to an input that is not, will be done again.
+inputs are acknowledged, so nobody will do that work again. What belongs to an input that is not, will be done again, unless
+the gateway that it came from has heard that it is done.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ from collections.abc import Iterable
 from aldis.core.bus.names import router_queue
 from aldis.core.bus.port import Bus, BusError
 from aldis.core.contracts.base import Message
-from aldis.core.contracts.rejoin import Aside, Left
+from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.rejoin import Aside, Left, Rejoin
 from aldis.core.contracts.resumption import Copy
 from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd
 from aldis.core.shards.sessions import Session
@@ -19,19 +21,32 @@ from aldis.core.shards.turn import Turn
 AT_ONCE = 64
 """Sessions in one message."""
 Held = tuple[str, Left]
-"""Copies, with the queue of the gateway that they were sent to."""
+"""Copies, with the queue of the gateway that they were sent to, if it may have them."""
 
 
 def left(sessions: Iterable[Session], turns: Iterable[Turn]) -> tuple[Held, ...]:
     """What is to be kept of the sessions, while these turns are not acknowledged."""
-    again = {origin for turn in turns if turn.batch is not None for message in turn.batch.messages for origin in _origins(message)}
+    again: set[tuple[str, int]] = set()
+    told: dict[tuple[str, int], tuple[str, int]] = {}
+    missing: dict[str, int] = {}
+    for turn in turns:
+        for message in () if turn.batch is None else turn.batch.messages:
+            if isinstance(message, Rejoin) and turn.pending:
+                missing.update((snapshot.session, snapshot.number) for snapshot in message.sessions)
+            origins = _origins(message)
+            if turn.told and isinstance(message, FromSession | SessionEnd | Bind):
+                told.update(dict.fromkeys(origins, origins[0]))
+            else:
+                again.update(origins)
     found = []
     for session in sessions:
         if not session.gateway:
             continue  # it waits for its client, and the database has what it was sent
-        copies = tuple(Copy(*copy) for copy in session.held if (copy[2].origin.session, copy[2].origin.n) not in again)
+        had = missing.get(session.id)
+        copies = tuple(Copy(*copy) for copy in session.held if copy[0] > (had or 0) and _cause(copy[2]) not in again)
         if copies:
-            found.append((session.gateway, Left(session.id, session.jid, copies)))
+            unsure = tuple((copy.number, *told[cause]) for copy in copies if (cause := _cause(copy.stanza)) in told)
+            found.append((session.gateway if had is None else "", Left(session.id, session.jid, copies, unsure)))
     return tuple(found)
 
 
@@ -96,13 +111,17 @@ class Asides:
             await asyncio.wait(self._leaving)
 
 
+def _cause(stanza: Envelope) -> tuple[str, int]:
+    return stanza.origin.session, stanza.origin.n
+
+
 def _origins(message: Message) -> tuple[tuple[str, int], ...]:
     match message:
         case FromSession() | Routed() | Returned():
-            return ((message.stanza.origin.session, message.stanza.origin.n),)
+            return (_cause(message.stanza),)
         case SessionEnd():
             own = ((message.origin.session, message.origin.n),)
-            return own + tuple((stanza.origin.session, stanza.origin.n) for stanza in message.unwritten)
+            return own + tuple(_cause(stanza) for stanza in message.unwritten)
         case Bind():
             return ((message.origin.session, message.origin.n),)
         case _:

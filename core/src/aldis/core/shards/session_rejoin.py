@@ -50,12 +50,15 @@ class Rejoining(Generic[S]):
         """Sessions that have ended, and whether their gateways gave back what they had not got."""
         self._base: dict[str, int] = {}
         """By session that an earlier owner had: the last number that its gateway knew when this owner began."""
+        self._done: dict[str, int] = {}
+        """By session: up to which n its gateway knew then that what came from it is done."""
         self._waiting: dict[str, tuple[Left, asyncio.TimerHandle, bool]] = {}
         """Copies whose sessions are not there, and whether they were left in order."""
 
     def began(self) -> None:
         """The sessions are those that were found."""
         self._base = {session.id: session.number for session in self._sessions.values()}
+        self._done = {**self._ended, **{session.id: session.handled for session in self._sessions.values()}}
 
     def ended(self, session: str, *, given_back: bool) -> None:
         """A session is no more; `given_back` by its gateway is what it had not got."""
@@ -135,7 +138,7 @@ class Rejoining(Generic[S]):
 
         `successor` if nobody owned the shard in between; `ordered` if sessions that are there have had all of it.
         """
-        for one in left:
+        for one in map(self._not_done_again, left):
             session = self._sessions.get(one.session)
             if ordered and (session is not None or self._over.get(one.session)):
                 continue
@@ -146,6 +149,11 @@ class Rejoining(Generic[S]):
             elif one.session not in self._waiting:
                 timer = asyncio.get_running_loop().call_later(PATIENCE, self._expired, one.session)
                 self._waiting[one.session] = one, timer, ordered
+
+    def _not_done_again(self, left: Left) -> Left:
+        """The copies without those whose causes come to this owner as new."""
+        again = {number for number, session, n in left.told if n > self._done.get(session, 0)}
+        return replace(left, copies=tuple(copy for copy in left.copies if copy.number not in again)) if again else left
 
     def _add(self, session: S, copies: Iterable[Copy], turn: Turn) -> None:
         base = self._base.get(session.id, 0)
