@@ -99,6 +99,8 @@ class MemoryBus:
         """Put it with what else goes to the queue in this loop turn."""
         if self.survivors is not None:
             if self.survivors == 0:
+                if receipt is not None:
+                    receipt.hold()  # what does not get out is never confirmed
                 return
             self.survivors -= 1
         lane = self._lanes.get(queue)
