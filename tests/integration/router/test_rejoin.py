@@ -12,6 +12,7 @@ from aldis.core.shards.leases import Pace
 from aldis.core.shards.session_rejoin import Rejoining
 from aldis.core.shards.sessions import Session
 from aldis.core.shards.turn import Turn
+from aldis.router.features.presence import Presences
 from tests.integration.router.conftest import Client
 from tests.integration.router.fleet import SETTLED, Fleet
 from tests.integration.router.talk import longest, talking
@@ -271,3 +272,28 @@ async def test_after_a_while_without_a_bus_clients_are_sent_away(tmp_path: Path,
                 await asyncio.sleep(0.01)
         again = await fleet.client("romeo", "orchard")
         assert again.jid == romeo.jid
+
+
+async def test_an_owner_that_dies_over_a_first_presence_has_told_the_next_one_that_it_was_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway takes it for a later one, since one before was refused."""
+    fleet = Fleet(tmp_path, None, PATIENT)
+    async with fleet.running(routers=1, hubs=1):
+        romeo = await fleet.client("romeo", "orchard")
+        romeo.sends("presence")
+        await romeo.receives(f"presence - {romeo.jid}")
+        second = await fleet.client("romeo", "garden")
+        second.sends("presence", children="<priority>200</priority>")
+        await second.receives("presence error")
+        arrive, bus = Presences._arrive, fleet.routers[0]._bus
+
+        def die(*_: object) -> None:
+            monkeypatch.setattr(Presences, "_arrive", arrive)
+            bus.survivors = 0  # type: ignore[attr-defined]
+            fleet.broker.queues[second.link.queue].line[0].lose()
+            asyncio.get_running_loop().call_soon(setattr, bus, "survivors", None)
+
+        monkeypatch.setattr(Presences, "_arrive", die)
+        second.sends("presence")
+        await second.receives(f"presence - {romeo.jid}")

@@ -50,8 +50,9 @@ class Presences:
         if session.replaced:
             return  # while the roster was read
         user = self._shard.user(session.account)
-        arrives = bool(stanza.flags & Flag.INITIAL) or session.presence is None  # the first one may have been refused
-        session.presence = stanza = msgspec.structs.replace(stanza, to="")
+        # the first one may have been refused, or handled by an owner that died over it
+        arrives = bool(stanza.flags & Flag.INITIAL) or session.presence is None or _arrives_again(session)
+        session.presence = stanza = msgspec.structs.replace(stanza, to="", flags=stanza.flags | (Flag.INITIAL if arrives else 0))
         session.priority = priority
         session.announces = False
         self._shard.note(session, turn)
