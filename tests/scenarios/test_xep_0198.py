@@ -6,11 +6,13 @@ from aldis.core.testing.actor import Actor
 from aldis.core.testing.cites import xep
 from aldis.core.testing.cluster import Cluster
 from aldis.core.testing.patterns import ANY
+from aldis.launcher.accounts import Accounts
 from tests.scenarios.conftest import Enter
 
 NS = "urn:xmpp:sm:3"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 REQUEST = f"<r xmlns='{NS}'/>"
+UNAVAILABLE = f"<service-unavailable xmlns='{STANZAS}'/>"
 UNEXPECTED = f"<failed xmlns='{NS}'><unexpected-request xmlns='{STANZAS}'/></failed>"
 
 
@@ -301,3 +303,55 @@ async def test_a_client_can_not_go_on_twice_on_one_stream(juliet: Actor) -> None
     await juliet.sends(f"<enable xmlns='{NS}'/>")
     await juliet.receives(UNEXPECTED)
     await juliet.receives_nothing()
+
+
+@xep("0198", "5")
+async def test_what_is_sent_to_the_account_waits_with_its_only_session(juliet: Actor, romeo: Actor, cluster: Cluster) -> None:
+    await juliet.appears()
+    await juliet.enables()
+    await juliet.vanishes()
+    await romeo.sends(f"<message to='{juliet.account}' type='chat'><body>Where are you?</body></message>")
+    await romeo.receives_nothing()
+    await juliet.resumes(cluster.doors[1])
+    await juliet.receives(f"<message from='{romeo.jid}' to='{juliet.account}' type='chat'><body>Where are you?</body></message>")
+    await juliet.receives_nothing()
+
+
+@xep("0198", "5")
+@pytest.mark.parametrize("action", ["delete", "disable"])
+async def test_nothing_waits_for_who_may_not_come_back(juliet: Actor, romeo: Actor, nurse: Actor, cluster: Cluster, action: str) -> None:
+    await juliet.enables()
+    await juliet.sends(f"<presence to='{nurse.jid}'/>")
+    await nurse.receives(f"<presence from='{juliet.jid}'/>")
+    await juliet.is_acknowledged()
+    await juliet.vanishes()
+    await romeo.sends(message(juliet, "Where are you?"))
+    await romeo.receives_nothing()
+    await Accounts(await cluster.connects()).answer({"action": action, "account": juliet.account})
+    await nurse.receives(f"<presence from='{juliet.jid}' type='unavailable'/>")
+    await romeo.receives(
+        f"<message from='{juliet.jid}' type='error'><error type='cancel'><service-unavailable xmlns='{STANZAS}'/></error></message>"
+    )
+    if action == "disable":
+        await Accounts(await cluster.connects()).answer({"action": "enable", "account": juliet.account})
+        assert await juliet.fails_to_resume() in knows(cluster, 1)
+
+
+@xep("0198", "4")
+@pytest.mark.settings(limits={"held_stanzas": 20})
+async def test_who_never_acknowledges_is_sent_away(juliet: Actor, romeo: Actor, nurse: Actor, cluster: Cluster) -> None:
+    """What was not acknowledged goes back, and others notice nothing."""
+    juliet.mute = True
+    await juliet.enables()
+    for number in range(12):
+        await romeo.sends(message(juliet, str(number)))
+        await nurse.sends(message(juliet, str(number)))
+    for _ in range(21):
+        await juliet.receives(f"<message from='{ANY}' type='chat'><body>{ANY}</body></message>")
+    await juliet.is_told("resource-constraint")
+    for sender in (romeo, nurse):
+        for _ in range(12):
+            await sender.receives(f"<message from='{juliet.jid}' type='error'><error type='cancel'>{UNAVAILABLE}</error></message>")
+    await romeo.sends(message(nurse, "She is gone."))
+    await nurse.receives(from_(romeo, "She is gone."))
+    assert await juliet.fails_to_resume() in knows(cluster, 0)

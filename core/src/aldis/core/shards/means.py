@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aldis.core.bus.port import Bus
+from aldis.core.shards.sessions import USUAL, Most
 
 
 class Log(Protocol):
@@ -45,3 +46,5 @@ class Means:
     """None where a process that dies takes its queues along."""
     journal: bool = False
     """Nothing but the database outlives this process: there is no broker, and the gateways are in it."""
+    most: Most = USUAL
+    """What one session may hold."""

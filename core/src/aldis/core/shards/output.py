@@ -11,7 +11,7 @@ from aldis.core.contracts.resumption import Enabled, LetGo, Resume, Resumed, Res
 from aldis.core.contracts.sessions import Bind, BindRefused, Bound, CloseSession, Deliver, Handled, Note, Recipient, Routed
 from aldis.core.shards.keeper import Keeper
 from aldis.core.shards.mailbox import Mailboxes, Result
-from aldis.core.shards.sessions import Session
+from aldis.core.shards.sessions import Most, Session
 from aldis.core.shards.slots import shard_of
 from aldis.core.shards.turn import Afterwards, Turn
 
@@ -27,8 +27,9 @@ class Output:
     work again is seen, so one origin must not send two different things to one recipient under one effect.
     """
 
-    def __init__(self, bus: Bus, shard: int, shards: int, epoch: int) -> None:
+    def __init__(self, bus: Bus, shard: int, shards: int, epoch: int, most: Most) -> None:
         self._bus = bus
+        self._most = most
         self.shard = shard
         self.shards = shards
         self.epoch = epoch
@@ -54,7 +55,7 @@ class Output:
         if session.kept:
             self.keeper.keep(session, number, effect, stanza, turn)
             if not session.gateway:
-                if session.overflown:
+                if session.exceeds(self._most):
                     self.overflown(session, turn)
                 return
         self._bus.publish(
@@ -70,7 +71,7 @@ class Output:
             ),
             turn,
         )
-        if session.overflown:
+        if session.exceeds(self._most):
             self.overflown(session, turn)
 
     def deliver_all(self, sessions: Iterable[Session], effect: str, stanza: Envelope, turn: Turn) -> None:
@@ -84,7 +85,7 @@ class Output:
             if session.seen is not None and (origin.session, origin.n, effect) in session.seen:
                 continue
             number = session.hold(effect, stanza)
-            if session.overflown:
+            if session.exceeds(self._most):
                 overflown.append(session)
             if session.kept:
                 self.keeper.keep(session, number, effect, stanza, turn)

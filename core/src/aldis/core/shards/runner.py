@@ -219,7 +219,7 @@ class ShardRunner(Generic[S]):
             return False
         self._asides.claimed(shard, epoch)
         self._bus.broadcast(SHARDS, ShardMoved(shard=shard, epoch=epoch, owner=self.me))
-        output = Output(self._bus, shard, self.means.shards, epoch)
+        output = Output(self._bus, shard, self.means.shards, epoch, self.means.most)
         sessions: Sessions[S] = Sessions()
         service = self._make(output, sessions)
         owner = ShardOwner(self.means, output, service, sessions, service.records, lambda: self._lost(shard, output))

@@ -2,14 +2,23 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from aldis.core.contracts.envelope import Envelope
 from aldis.core.contracts.resumption import Copy, Managed
 
-MOST_HELD = 20_000
-"""More than what a queue holds when edges stop (`memory_queue.CONGESTED`), since all of it may be handled before any is reported."""
-MOST_HELD_BYTES = 16 * 1024 * 1024
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """What one session may hold; 0 is no limit."""
+
+    stanzas: int = 20_000
+    """More than what a queue holds when edges stop (`memory_queue.CONGESTED`), since all of it may be handled before any is reported."""
+    bytes: int = 16 * 1024 * 1024
+
+
+USUAL = Most()
 
 
 class Session:
@@ -105,10 +114,9 @@ class Session:
         """Has it sent presence?"""
         return False
 
-    @property
-    def overflown(self) -> bool:
+    def exceeds(self, most: Most) -> bool:
         """Is more held than a session may cost?"""
-        return self.held_bytes > MOST_HELD_BYTES or len(self.held) > MOST_HELD
+        return 0 < most.bytes < self.held_bytes or 0 < most.stanzas < len(self.held)
 
 
 S = TypeVar("S", bound=Session)

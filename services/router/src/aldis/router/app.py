@@ -33,7 +33,7 @@ from aldis.core.shards.ownership import Ownership
 from aldis.core.shards.registry import SqlRegistry
 from aldis.core.shards.runner import ShardRunner
 from aldis.core.shards.session_store import SqlRecords
-from aldis.core.shards.sessions import Session, Sessions
+from aldis.core.shards.sessions import Most, Session, Sessions
 from aldis.core.shards.store import Outbox, Secrets, SqlMarks
 from aldis.core.shards.turn import Turn
 from aldis.core.storage import Database, StorageUnavailable
@@ -343,7 +343,8 @@ class Router:
 
         # the queues of a bus in memory die with the process: what killed it does not come again
         marks = SqlMarks(self._database, self._clock.time) if settings.bus.url.get_secret_value() else None
-        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self._drop, self._log, marks, self._journal)
+        most = Most(settings.limits.held_stanzas, settings.limits.held_bytes)
+        means = Means(self._bus, settings.bus.shards, self._clock.now, self._clock.time, self._drop, self._log, marks, self._journal, most)
         self._ownership = ownership = Ownership(means, SqlRegistry(self._database), make, self._pace)
         self._subscriptions.append(await self._bus.listen(ANNOUNCE, self._offers.heard))
         self._bus.broadcast(ANNOUNCE, WhoIsThere())

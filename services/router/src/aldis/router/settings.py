@@ -19,6 +19,12 @@ class Limits(Section):
     )
     roster_groups: Limit = Field(default=50, description="Groups of one contact; 0 = unlimited.")
     roster_name: Limit = Field(default=1023, description="Characters of a contact's or a group's name; 0 = unlimited.")
+    held_stanzas: Limit = Field(
+        default=20_000,
+        description="Stanzas that one session is sent before its client has read them, or acknowledged them (XEP-0198); more end it, and "
+        "what it has not got goes to the account's other resources or back. Much less may end sessions that are only slow. 0 = unlimited.",
+    )
+    held_bytes: Limit = Field(default=16_777_216, description="Bytes of their contents, likewise; 0 = unlimited.")
     subscription_requests: Limit = Field(default=200, description="Requests that may wait for one account's answer; 0 = unlimited.")
 
 
