@@ -245,7 +245,7 @@ async def _serve(settings: AldisSettings, certificate: str, seed: int | None, *,
                 await bus.start()
             return bus
 
-        return Composition([Furnished(store.database), *parts], house.routers, doors, connect, lambda index: _kill(house.gateways[index]))
+        return Composition([Furnished(store.database), *parts], house.routers, doors, connect, house.gateways, _kill)
 
     context = trusting(certificate)
     cluster = Cluster(compose, lambda: TcpWire(context), seed, _log(), deaths=deaths)

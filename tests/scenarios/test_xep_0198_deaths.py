@@ -38,6 +38,28 @@ async def test_a_session_outlives_its_gateway(juliet: Actor, romeo: Actor, clust
 
 
 @xep("0198", "5")
+async def test_a_session_outlives_the_orderly_end_of_its_gateway(juliet: Actor, romeo: Actor, nurse: Actor, cluster: Cluster) -> None:
+    await juliet.appears()
+    await juliet.enables()
+    await juliet.sends(f"<presence to='{nurse.jid}'/>" + message(romeo, "one"))
+    await nurse.receives(f"<presence from='{juliet.jid}'/>")
+    await romeo.receives(from_(juliet, "one"))
+    await juliet.is_acknowledged()
+    await romeo.sends(message(juliet, "two"))
+    await juliet.receives(from_(romeo, "two"))
+    juliet.counting.h = 0  # it was lost on the way
+    await cluster.stops_gateway(0)
+    await juliet.is_told("system-shutdown")
+    await romeo.sends(message(juliet, "three"))
+    await romeo.receives_nothing()
+    await juliet.resumes(cluster.doors[1])
+    for body in ("two", "three"):
+        await juliet.receives(from_(romeo, body))
+    await nurse.receives_nothing()
+    await juliet.receives_nothing()
+
+
+@xep("0198", "5")
 async def test_a_session_outlives_its_gateway_and_then_its_owner(juliet: Actor, romeo: Actor, cluster: Cluster) -> None:
     juliet.mute = True
     await juliet.enables()

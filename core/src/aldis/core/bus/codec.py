@@ -52,6 +52,7 @@ Known = (
     | services.IqResult
     | rejoin.Rejoin
     | rejoin.Aside
+    | rejoin.Leaving
     | shards.ShardMoved
     | shards.MembersChanged
     | bus.Pace

@@ -16,6 +16,12 @@ class Rejoin(Message, frozen=True, kw_only=True, tag="rejoin"):
     sessions: tuple[SessionSnapshot, ...]
 
 
+class Leaving(Message, frozen=True, kw_only=True, tag="leaving"):
+    """A gateway stops in order: its sessions wait with their shards, which let it go when they have written them down."""
+
+    gateway: str
+
+
 # --- shard → its next owner
 
 

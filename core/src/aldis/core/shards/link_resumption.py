@@ -6,6 +6,7 @@ from typing import Final
 from aldis.core.bus.port import Bus
 from aldis.core.contracts.base import Message, Origin
 from aldis.core.contracts.envelope import Envelope
+from aldis.core.contracts.rejoin import Leaving
 from aldis.core.contracts.resumption import Copy, Enable, Enabled, LetGo, Managed, Resume, Resumed, ResumeFailed
 from aldis.core.contracts.sessions import SessionSnapshot
 from aldis.core.shards.link import Client, Ended, Link
@@ -76,6 +77,18 @@ class LinkResumption:
         link.until = self._now() + link.managed.seconds
         link.wanted = 0
         return True
+
+    def leave(self) -> None:
+        """The gateway stops: have the shards keep the sessions that are still here."""
+        for shard in {link.queue for link in self._links.values()}:
+            self._bus.publish(shard, Leaving(gateway=self.queue))
+
+    def leave_behind(self) -> None:
+        """The gateway has stopped: sessions that wait for their clients do so with their shards, and nobody here ends them."""
+        links = list(self._links.values())
+        self._links.clear()
+        for link in links:
+            link.client.close("", "")
 
     # --- from shards
 

@@ -12,7 +12,7 @@ from aldis.core.bus.port import PREFETCH, Batch
 from aldis.core.contracts.accounts import AccountDeleted, AccountDisabled
 from aldis.core.contracts.base import Message, Origin
 from aldis.core.contracts.envelope import Envelope
-from aldis.core.contracts.rejoin import Aside, Left, Rejoin
+from aldis.core.contracts.rejoin import Aside, Leaving, Left, Rejoin
 from aldis.core.contracts.resumption import Enable, Resume
 from aldis.core.contracts.sessions import Bind, FromSession, Returned, Routed, SessionEnd, TakeoverAnswer, Written
 from aldis.core.shards.aside import Held, left
@@ -303,11 +303,11 @@ class ShardOwner(Generic[S]):
                 self._resume(message, turn)
             case Returned():
                 self._returned(message, turn)
-            case Rejoin():
-                self._rejoining.rejoin(message, turn)
-            case Aside():
-                successor = self._output.epoch == message.epoch + 1
-                self._rejoining.aside(message.sessions, turn, successor=successor, ordered=message.ordered)
+            case Rejoin() | Aside():
+                self._rejoining.take(message, turn)
+            case Leaving():
+                self._gone.add(message.gateway)
+                self._resumption.gateway_leaves(message.gateway, turn)
             case SessionEnd():
                 self._end(message, turn)
             case AccountDeleted() | AccountDisabled():

@@ -48,7 +48,10 @@ class Seat:
         await self._membership.keep()
 
     async def leave(self) -> None:
-        """Finish what came, and have shards know that there is nobody any more."""
+        """Finish what came, and have shards know that there is nobody any more.
+
+        With sessions that wait for their clients it stays in the registry: shards find that its queue is gone, and keep them.
+        """
         self._left = True
         if self._giving_up is not None:
             self._giving_up.cancel()
@@ -56,6 +59,8 @@ class Seat:
             await asyncio.wait({self._returning})
         if self._consumption is not None:
             await self._consumption.cancel()
+        if self._hub.links:
+            return
         try:
             await self._membership.leave()
         except StorageUnavailable as error:  # shards see that the queue is gone

@@ -8,7 +8,7 @@ from typing import Final, Generic
 from msgspec.structs import replace
 
 from aldis.core.contracts.envelope import Envelope, Kind
-from aldis.core.contracts.rejoin import Left, Rejoin
+from aldis.core.contracts.rejoin import Aside, Left, Rejoin
 from aldis.core.contracts.resumption import Copy
 from aldis.core.contracts.sessions import SessionSnapshot
 from aldis.core.shards.keeper import ALL, Keeper
@@ -83,6 +83,14 @@ class Rejoining(Generic[S]):
         for _, timer, _ in self._waiting.values():
             timer.cancel()
         self._waiting.clear()
+
+    def take(self, message: Rejoin | Aside, turn: Turn) -> None:
+        """What a gateway that is back says, or an earlier owner."""
+        if isinstance(message, Rejoin):
+            self.rejoin(message, turn)
+        else:
+            successor = self._output.epoch == message.epoch + 1
+            self.aside(message.sessions, turn, successor=successor, ordered=message.ordered)
 
     # --- gateways that are back
 

@@ -91,6 +91,20 @@ class SessionResumption(Generic[S]):
         self._go_on(session, managed, message, acked, turn)
         return True
 
+    def gateway_leaves(self, gateway: str, turn: Turn) -> None:
+        """Keep the sessions of a gateway that stops for their clients; it is let go when they are written."""
+        streams = [(session, session.generation) for session in self._sessions.values() if session.gateway == gateway]
+        for session, _ in streams:
+            self._waiting.gone(session)
+
+        def let_go() -> None:
+            for session, generation in streams:
+                self._output.let_go(session.id, gateway, generation, turn)
+            turn.release()
+
+        turn.hold()
+        self._keeper.after(let_go)
+
     def _renumber(self, session: S, crashed: int, acked: int) -> None:
         """Count on from what the client has: after a crash nobody else knows how much that is."""
         left = [(effect, stanza) for number, effect, stanza in session.held if number > (acked if number <= crashed else 0)]

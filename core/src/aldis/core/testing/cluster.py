@@ -35,6 +35,12 @@ class Router(Protocol):
     def runner(self) -> ShardRunner[Any] | None: ...
 
 
+class Gateway(Protocol):
+    """What clients connect to."""
+
+    async def stop(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Composition:
     """A server put together, not started."""
@@ -45,7 +51,8 @@ class Composition:
     """Each gateway's, once it has started."""
     connect: Callable[[], Awaitable[Bus]]
     """Gives one more connection to the server's bus, closed with it."""
-    kill: Callable[[int], None] = lambda _: None
+    gateways: Sequence[Gateway] = ()
+    kill: Callable[[Any], None] = lambda _: None
     """Ends a gateway as SIGKILL does."""
 
 
@@ -69,7 +76,8 @@ class Cluster:
         self._wire = wire
         self._process = Process(log)
         self._routers: Sequence[Router] = ()
-        self._kill: Callable[[int], None] = lambda _: None
+        self._gateways: Sequence[Gateway] = ()
+        self._kill: Callable[[Any], None] = lambda _: None
         self._connect: Callable[[], Awaitable[Bus]] | None = None
         self._running: asyncio.Task[int] | None = None
         self._moves: set[asyncio.Task[None]] = set()
@@ -112,6 +120,7 @@ class Cluster:
     def _build(self, process: Process) -> Sequence[Part]:
         composition = self._compose(process, self.broker)
         self._routers = composition.routers
+        self._gateways = composition.gateways
         self._kill = composition.kill
         self._connect = composition.connect
         return [*composition.parts, Opened(self, composition.doors)]
@@ -124,14 +133,21 @@ class Cluster:
         `alone` keeps the faults from killing others before what only they have is in the database.
         """
         if not alone or self.faults is None:
-            self._kill(gateway)
+            self._kill(self._gateways[gateway])
             return
         faults, self.faults.die, self.faults.move = (self.faults.die, self.faults.move), 0.0, 0.0
         await self._come_to_rest()
-        self._kill(gateway)
+        self._kill(self._gateways[gateway])
         await asyncio.sleep(NOTICED_SECONDS)
         await self._until(self._all_stored)
         self.faults.die, self.faults.move = faults
+
+    async def stops_gateway(self, gateway: int) -> None:
+        """End a gateway in order, as SIGTERM does; returns when the others have noticed."""
+        await self._gateways[gateway].stop()
+        self._kill(self._gateways[gateway])
+        await asyncio.sleep(NOTICED_SECONDS)
+        await self._until(self._all_stored)
 
     async def kills_owner(self, account: str) -> None:
         """Have an account's shard taken from its owner, which forgets everything; returns when another owns it."""

@@ -64,6 +64,8 @@ MOST_STEPS: Final = 100
 STEP_SECONDS: Final = 0.02
 DRAIN_SECONDS: Final = 5.0
 CUT_SECONDS: Final = 1.0
+KEPT_SECONDS: Final = 3.0
+"""How long shards have to write down the sessions that wait for their clients; then they find out by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class Gateway:
             await self._send_off(self._board)
         if self._seat is not None:
             await self._seat.leave()
+        if self._board is not None:
+            self._board.hub.resumption.leave_behind()
         if self._ear is not None:
             await self._ear.cancel()
         self._servers, self._chores, self._seat, self._ear = [], [], None, None
@@ -320,7 +324,10 @@ class Gateway:
     # ── the end ──
 
     async def _send_off(self, board: Board) -> None:
-        """Close the streams in small steps, then wait until the connections are gone, but not for ever."""
+        """Close the streams in small steps, then wait until the connections are gone, but not for ever.
+
+        Sessions whose clients may come back to another gateway are not ended.
+        """
         jitter = SystemRandom()
         until = board.loop.time() + DRAIN_SECONDS
         step = max(STEP, len(board.connections) // MOST_STEPS)
@@ -341,5 +348,11 @@ class Gateway:
             await asyncio.wait(board.tasks, timeout=CUT_SECONDS)
         board.hub.report()
         for link in list(board.hub.links.values()):
-            board.hub.end(link)
+            if not link.previd:
+                board.hub.end(link)
+        board.hub.resumption.leave()
         await asyncio.sleep(0)  # what was published goes out in the next turn
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEPT_SECONDS):
+                while board.hub.links:  # noqa: ASYNC110  shards tell of each session
+                    await asyncio.sleep(KEPT_SECONDS / 100)
