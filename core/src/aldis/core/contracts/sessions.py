@@ -191,6 +191,8 @@ class TakeoverAnswer(Message, frozen=True, kw_only=True, tag="takeover-answer"):
     """The counter in the newest session id: a `Bind` up to it that is in neither list is a repeat of one long over."""
     ended: tuple[tuple[str, int], ...] = ()
     """(session id, n) of sessions that ended lately: up to which n all that came from each is done."""
+    noted: tuple[tuple[str, bytes], ...] = ()
+    """(session id, note) of sessions that ended lately and of which something was noted only after that."""
     moved: tuple[tuple[str, tuple[tuple[str, int, str], ...]], ...] = ()
     """(session id, keys) of sessions that have gone on elsewhere: what each was given here lately, as `SessionSnapshot.seen`."""
 

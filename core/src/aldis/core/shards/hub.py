@@ -309,6 +309,8 @@ class Hub:
             return
         link = self._links.get(message.session)
         if link is None or link.generation != message.generation:
+            if isinstance(message, Note) and message.session in self._ended:
+                self._ended[message.session].note = message.state
             self._drop("no-session")
             return
         match message:
@@ -357,6 +359,7 @@ class Hub:
                     for session, ended in self._ended.items()
                     if ended.shard == message.shard and ended.handled and not ended.moved
                 ),
+                noted=tuple((session, ended.note) for session, ended in self._ended.items() if ended.shard == message.shard and ended.note),
                 moved=tuple((session, tuple(keys)) for session, keys in seen.items() if self._has_moved(session)),
             ),
         )

@@ -181,7 +181,7 @@ class Link:
 class Ended:
     """A session to which something may come again, or from which it may."""
 
-    __slots__ = ("generation", "handled", "moved", "number", "shard", "when")
+    __slots__ = ("generation", "handled", "moved", "note", "number", "shard", "when")
 
     def __init__(self, link: Link, when: float, moved: bool) -> None:
         self.shard = link.shard
@@ -189,6 +189,8 @@ class Ended:
         self.number = link.number
         """The last number it had."""
         self.handled = link.handled
+        self.note = b""
+        """What came for the next owner to know when it was over already."""
         self.when = when
         self.moved = moved
         """It is no longer here, but not over: another stream has it."""

@@ -37,6 +37,8 @@ class Output:
         self.mailboxes: Mailboxes
         self.routed: Callable[[Any, Any, Turn], Result]
         self.dead = False
+        self.passed: set[tuple[str, str, int, str]] = set()
+        """By account: keys of what sessions got from an earlier owner that have ended since; what they had not read goes elsewhere."""
         self.delivered = 0
         self.overflown: Callable[[Session, Turn], None]
         self.keeper: Keeper

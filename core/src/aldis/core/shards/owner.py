@@ -1,11 +1,9 @@
-"""A shard while one process owns it: input checked and dispatched, turns acknowledged in order.
-
-Everything that repeats, comes late or comes from a past owner ends here; a service's handlers never see it.
-"""
+"""A shard while one process owns it: input checked and dispatched, repeated or late input ended here, turns acknowledged in order."""
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Generic, cast
 
 from aldis.core.bus.port import PREFETCH, Batch
@@ -34,8 +32,7 @@ from aldis.core.shards.telling import Telling
 from aldis.core.shards.turn import Turn
 from aldis.core.shards.waiting import Waiting
 
-MOST_ENDED = 10_000
-"""Ended sessions whose repeats are still recognised."""
+MOST_ENDED = 10_000  # whose repeats are still recognised
 
 
 class ShardOwner(Generic[S]):
@@ -93,7 +90,7 @@ class ShardOwner(Generic[S]):
 
     def restore(self, answers: list[TakeoverAnswer], kept: Iterable[Kept]) -> None:
         """Take in the sessions that the gateways know, and those that only the database does."""
-        self._turns.append(turn := Turn(self, None, self._mark))
+        turn = self._own_turn()
         self._restoring.restore(answers, kept, turn)
         turn.release()
         self._rejoining.began()
@@ -102,9 +99,13 @@ class ShardOwner(Generic[S]):
 
     def take_aside(self, left: Iterable[Left], *, successor: bool) -> None:
         """Take over what an earlier owner held; `successor` if nobody owned the shard in between."""
-        self._turns.append(turn := Turn(self, None, self._mark))
+        turn = self._own_turn()
         self._rejoining.aside(left, turn, successor=successor)
         turn.release()
+
+    def _own_turn(self) -> Turn:
+        self._turns.append(turn := Turn(self, None, self._mark))
+        return turn
 
     def _remember(self) -> None:
         self._remembers_until = self._now() + self._repeats_for
@@ -112,8 +113,7 @@ class ShardOwner(Generic[S]):
     def _give_back(self, account: str, stanza: Envelope) -> None:
         """Have an account decide what becomes of a stanza that a session of its did not get."""
         if not self._output.dead:
-            turn = Turn(self, None, self._mark)
-            self._turns.append(turn)
+            turn = self._own_turn()
             self.mailboxes.post(account, self._service.returned, account, stanza, turn)
             turn.release()
 
@@ -122,6 +122,7 @@ class ShardOwner(Generic[S]):
         if self._remembers_until is None or self._output.acked < PREFETCH or self._now() < self._remembers_until:
             return
         self._remembers_until = None
+        self._output.passed.clear()
         for session in self._sessions.values():
             session.seen = None
 
@@ -199,8 +200,8 @@ class ShardOwner(Generic[S]):
         while turns and turns[0].pending == 0:
             turn = turns.popleft()
             self._output.acked = turn.mark
-            if turn.batch is not None and not self._output.dead:
-                turn.batch.ack()
+            if not self._output.dead:
+                turn.finish()
         if self._remembers_until is not None:
             self._forget_seen()
 
@@ -208,11 +209,6 @@ class ShardOwner(Generic[S]):
     def oldest(self) -> int | None:
         """The mark of the oldest turn that is not over, if there is one; the same for long means that the shard stands still."""
         return self._turns[0].mark if self._turns else None
-
-    @property
-    def turns(self) -> int:
-        """Batches that are handled and not yet acknowledged."""
-        return len(self._turns)
 
     def discard(self) -> None:
         """Drop the state, timers and unconfirmed output."""
@@ -222,6 +218,11 @@ class ShardOwner(Generic[S]):
         self._waiting.close()
         self._rejoining.close()
         self._sessions.clear()
+
+    @property
+    def turns(self) -> int:
+        """Batches that are handled and not yet acknowledged."""
+        return len(self._turns)
 
     @property
     def storing(self) -> bool:
@@ -251,8 +252,7 @@ class ShardOwner(Generic[S]):
         """End a session on behalf of a gateway that is gone."""
         if self._output.dead:
             return
-        turn = Turn(self, None, self._mark)
-        self._turns.append(turn)
+        turn = self._own_turn()
         self._finish(message, message.origin.n - 1, turn)  # what it published last may still be on its way
         turn.release()
 
@@ -367,7 +367,7 @@ class ShardOwner(Generic[S]):
             return
         if self._repeats_for:
             turn.handled[session_id] = message.gateway, message.origin.n
-        self._finish(message, message.origin.n, turn)
+        self._finish(self._restoring.with_note(message), message.origin.n, turn)
 
     def _finish(self, message: SessionEnd, n: int, turn: Turn) -> None:
         session_id = message.origin.session
@@ -384,9 +384,10 @@ class ShardOwner(Generic[S]):
 
     def _end_session(self, session_id: str, message: SessionEnd, turn: Turn) -> Result:
         session = self._sessions.pop(session_id, None)
-        self._keeper.ended(session_id)
+        turn.lastly(partial(self._keeper.ended, session_id))
         self._rejoining.ended(session_id, given_back=bool(message.gateway))
         if session is not None:
+            self._output.passed.update((session.account, *key) for key in session.seen or ())
             self._waiting.left(session)
             self._resumption.ended(session)
         return self._service.end(session, message, turn)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Generic
 
-from aldis.core.contracts.sessions import SessionSnapshot, TakeoverAnswer
+from msgspec.structs import replace
+
+from aldis.core.contracts.sessions import SessionEnd, SessionSnapshot, TakeoverAnswer
 from aldis.core.shards.keeper import ALL, Keeper
 from aldis.core.shards.kept import Kept, State
 from aldis.core.shards.output import Output
@@ -29,6 +31,8 @@ class Restoring(Generic[S]):
         """By gateway: the counter of its newest session when this owner began."""
         self._asking: dict[str, frozenset[str]] = {}
         """By gateway: streams that had no answer by then."""
+        self._noted: dict[str, bytes] = {}
+        """By session that was over by then: what its gateway heard of it later than it said so."""
 
     def restore(self, answers: list[TakeoverAnswer], kept: Iterable[Kept], turn: Turn) -> None:
         """Take all of it in."""
@@ -37,6 +41,7 @@ class Restoring(Generic[S]):
             self._newest[answer.gateway] = answer.newest
             self._asking[answer.gateway] = frozenset(answer.binding)
             self._ended.update(answer.ended)
+            self._noted.update(answer.noted)
             for snapshot in answer.sessions:
                 streams.setdefault(snapshot.session, []).append((snapshot, answer.gateway))
         for of_one in streams.values():
@@ -70,6 +75,11 @@ class Restoring(Generic[S]):
         session.kept = self._keeper.journal
         self._sessions[id] = session
         return session
+
+    def with_note(self, message: SessionEnd) -> SessionEnd:
+        """The end of a session with the last that was noted of it."""
+        note = self._noted.pop(message.origin.session, b"")
+        return replace(message, note=note) if note else message
 
     def was_over(self, gateway: str, session: str) -> bool:
         """Was a stream over, or given to a session, before this owner began?"""

@@ -1,6 +1,7 @@
 """Runs a process's shards: takes those that it is told to, hands them over, and drops them at once when they are lost."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Generic
 
@@ -183,6 +184,11 @@ class ShardRunner(Generic[S]):
         leaving = asyncio.get_running_loop().create_task(subscription.cancel())
         done, _ = await asyncio.wait({leaving}, timeout=DRAIN)
         if done:
+            # what no batch stands for as well, such as the end of a session whose gateway is gone
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN):
+                    while not running.owner.idle and not running.owner.over:  # noqa: ASYNC110  nobody tells
+                        await asyncio.sleep(SOON)
             await running.owner.stored()
             return running.owner.leave()
         aside = running.owner.leave()

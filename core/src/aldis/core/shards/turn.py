@@ -15,10 +15,11 @@ class Settler(Protocol):
 class Turn:
     """Counts what is under way; a service passes it on and never looks into it."""
 
-    __slots__ = ("_owner", "batch", "handled", "mark", "pending", "told")
+    __slots__ = ("_last", "_owner", "batch", "handled", "mark", "pending", "told")
 
     def __init__(self, owner: Settler, batch: Batch | None, mark: int) -> None:
         self._owner = owner
+        self._last: Callable[[], None] | None = None
         self.batch = batch
         self.mark = mark
         self.pending = 1
@@ -36,6 +37,20 @@ class Turn:
         self.pending -= 1
         if self.pending == 0:
             self._owner.settle()
+
+    def lastly(self, call: Callable[[], None]) -> None:
+        """Call now if the batch comes again should this owner die, and otherwise when all is done: nobody would do it again."""
+        if self.batch is None:
+            self._last = call
+        else:
+            call()
+
+    def finish(self) -> None:
+        """It is over."""
+        if self.batch is not None:
+            self.batch.ack()
+        if self._last is not None:
+            self._last()
 
 
 class Turns:

@@ -135,6 +135,8 @@ class UserShard:
         """Handle what a session sent that has ended since: as if it were still there, but for its presence and its answers."""
         ended = UserSession(stanza.origin.session, 0, "", stanza.sender, "")
         ended.replaced = True
+        if stanza.kind == PRESENCE:
+            self._presences.orphaned(stanza)
         return self.from_session(ended, stanza, turn)
 
     def _seldom(self, stanza: Envelope) -> None:

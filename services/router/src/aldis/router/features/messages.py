@@ -3,6 +3,7 @@
 import msgspec
 
 from aldis.core.contracts.envelope import Envelope, Flag, Kind
+from aldis.core.shards.mailbox import Result
 from aldis.core.shards.turn import Turn
 from aldis.core.xmpp.errors.stanza import PolicyViolation, RemoteServerNotFound, ServiceUnavailable
 from aldis.router.context import Shard, User, UserSession
@@ -33,11 +34,17 @@ class Messages:
         self._route(account, "message", stanza, turn)
 
     def received(self, account: str, stanza: Envelope, turn: Turn) -> None:
-        """Deliver a message to its recipient (RFC 6121 §8.5)."""
+        """Deliver a message to its recipient (RFC 6121 §8.5), unless a session has ended to which an earlier owner did."""
+        if (passed := self._shard.output.passed) and (account, stanza.origin.session, stanza.origin.n, _effect(stanza)) in passed:
+            self._shard.tools.drop("repeat")
+        else:
+            self._received(account, stanza, turn)
+
+    def _received(self, account: str, stanza: Envelope, turn: Turn) -> None:
         if stanza.type != "error" and not self._policy.authorize(stanza.label, stanza.sender, account):  # XEP-0258 §5: errors are exempt
             raise PolicyViolation("security policy does not allow this message to this recipient")
         user = self._users.get(account)
-        effect = "message" if stanza.type != "error" else "error"
+        effect = _effect(stanza)
         resource = stanza.to.partition("/")[2]
         if user is not None and resource:
             session = user.resources.get(resource)
@@ -66,13 +73,21 @@ class Messages:
         What went to several sessions at once is not sent to others: one of the rest has it, as long as there is any.
         """
         if not stanza.flags & Flag.COPIED:
-            self._route(account, "message", stanza, turn)
+            self._shard.output.mailboxes.post(account, self._again, account, stanza, turn)
         elif not any(other.priority >= 0 for other in self._available(account)):
             self._shard.refuse(stanza, ServiceUnavailable(), turn, holder="")
+
+    def _again(self, account: str, stanza: Envelope, turn: Turn) -> Result:
+        self._received(account, stanza, turn)
+        return None
 
     def _available(self, account: str) -> list[UserSession]:
         user = self._users.get(account)
         return [] if user is None else user.available()
+
+
+def _effect(stanza: Envelope) -> str:
+    return "message" if stanza.type != "error" else "error"
 
 
 def _delivered_otherwise(user: User, recipients: list[UserSession], stanza: Envelope, effect: str) -> bool:

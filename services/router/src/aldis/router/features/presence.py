@@ -1,6 +1,7 @@
 """RFC 6121 §4: presence is broadcast, probed for, sent to one, and withdrawn."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
 
 import msgspec
@@ -21,6 +22,7 @@ from aldis.router.domain.roster import Roster
 PRESENCE = int(Kind.PRESENCE)
 MOST_DIRECTED = 1_000
 """Addresses to which one session may send presence without taking it back."""
+MOST_ORPHANED = 1_000
 _PRIORITY = f"{{{CLIENT}}}priority"
 _NUMBER = re.compile(r"[+-]?[0-9]{1,4}")
 _DECODER = msgspec.msgpack.Decoder(Note)
@@ -33,6 +35,8 @@ class Presences:
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
         self._made = 0
+        self._orphaned: OrderedDict[str, UserSession] = OrderedDict()
+        """By session that has ended: what of its presence came again to this owner."""
 
     # --- from sessions
 
@@ -170,18 +174,36 @@ class Presences:
 
     def gone_before(self, message: SessionEnd, later: UserSession | None, turn: Turn) -> Result:
         """A session has ended that only an earlier owner knew: its note tells who saw it. `later` has its resource now."""
-        if not message.note:
+        before = self._orphaned.pop(message.origin.session, None)
+        if not message.note and before is None:
             return None
-        note = _DECODER.decode(message.note)
+        note = _DECODER.decode(message.note) if message.note else Note()
         session = UserSession(message.origin.session, message.generation, message.gateway, message.jid, "")
         session.presence = note.presence
         session.directed = set(note.directed)
+        if before is not None:
+            session.presence = before.presence or session.presence
+            session.directed |= before.directed
         session.replaced = True
         if note.over is not None and (later is None or note.over != later.bound_by):
             return None  # told by the owner that ended it; else that owner's work was done again, by who did not know the session
         if later is not None and later.presence is not None:
             return None  # its contacts have seen the next one of its name already
         return self.gone(session, note.over or message.origin, turn)
+
+    def orphaned(self, stanza: Envelope) -> None:
+        """Remember whom the presence of a session that has ended may have been shown to, by an owner that died over it."""
+        session = self._orphaned.get(stanza.origin.session)
+        if session is None:
+            session = self._orphaned[stanza.origin.session] = UserSession(stanza.origin.session, 0, "", stanza.sender, "")
+            if len(self._orphaned) > MOST_ORPHANED:
+                self._orphaned.popitem(last=False)
+        if stanza.type == "" and not stanza.to:
+            session.presence = stanza
+        elif stanza.type == "" and len(session.directed) < MOST_DIRECTED:
+            session.directed.add(stanza.to)
+        elif stanza.type == "unavailable":
+            session.directed.discard(stanza.to)
 
     def own_origin(self) -> Origin:
         """An origin for what no stanza caused."""
